@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Breadth-first search over a random directed graph that is built in memory.
+
+args: seed (int), nodes (a power of two, at most 2^31), degree (int), source (int, default 0).
+Edge j of node v leads to mix(v * degree + j, seed) mod nodes, mix being the 32-bit hash below; the caller's own program
+computes the same in C (demonstration/graph.c). Answer: reached (int), levels (nodes first reached at each distance),
+checksum (sum over reached nodes of node * (distance + 1), mod 2^64, as hex), bytes (memory of the graph).
+"""
+import numpy as np
+
+CHUNK = 1 << 19  # edges handled at a time: bounds the temporary arrays
+
+
+def mix(values, seed):
+    values ^= np.uint32(seed)
+    values ^= values >> np.uint32(16)
+    values *= np.uint32(0x21F0AAAD)
+    values ^= values >> np.uint32(15)
+    values *= np.uint32(0x735A2D97)
+    values ^= values >> np.uint32(15)
+    return values
+
+
+def build(seed, nodes, degree):
+    edges = np.empty(nodes * degree, dtype=np.intp)
+    for start in range(0, edges.size, CHUNK):
+        end = min(start + CHUNK, edges.size)
+        edges[start:end] = mix(np.arange(start, end, dtype=np.uint32), seed) & np.uint32(nodes - 1)
+    return edges.reshape(nodes, degree)
+
+
+def search(edges, source):
+    nodes, degree = edges.shape
+    distance = np.full(nodes, -1, dtype=np.int32)
+    distance[source] = 0
+    frontier = np.array([source])
+    levels = []
+    step = max(1, CHUNK // degree)
+    while frontier.size:
+        levels.append(int(frontier.size))
+        fresh = np.zeros(nodes, dtype=bool)
+        for part in range(0, frontier.size, step):
+            fresh[edges[frontier[part:part + step]].ravel()] = True
+        frontier = np.flatnonzero(fresh & (distance < 0))
+        distance[frontier] = len(levels)
+    return distance, levels
+
+
+def main(args):
+    edges = build(args["seed"], args["nodes"], args["degree"])
+    distance, levels = search(edges, args.get("source", 0))
+    reached = np.flatnonzero(distance >= 0).astype(np.uint64)
+    weights = distance[distance >= 0].astype(np.uint64) + np.uint64(1)
+    checksum = int((reached * weights).sum(dtype=np.uint64))
+    return {"reached": int(reached.size), "levels": levels, "checksum": "%016x" % checksum, "bytes": int(edges.nbytes)}
