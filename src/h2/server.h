@@ -40,8 +40,8 @@ const char *h2_call_method(const struct h2_call *call);
 const char *h2_call_path(const struct h2_call *call);
 /* NULL if the request has no such header. name in lower case. */
 const char *h2_call_header(const struct h2_call *call, const char *name);
-/* NUL-terminated; may hold NULs itself. */
-const char *h2_call_body(const struct h2_call *call, size_t *ret_len);
+/* NUL-terminated; may hold NULs itself. The callee may change the bytes. */
+char *h2_call_body(struct h2_call *call, size_t *ret_len);
 /* True once nobody waits for the answer any more. */
 bool h2_call_gone(const struct h2_call *call);
 /* Drops the request's body early: it may be large and the call may last long. */
