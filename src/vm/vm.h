@@ -64,8 +64,8 @@ struct vm_config {
 
 struct vm_callbacks {
 	/*
-	 * Each change of state; why is NULL, or what went wrong (borrowed). After VM_DEAD nothing more is called; vm_free() is allowed
-	 * from there on, but not from inside this callback.
+	 * Each change of state that the loop brings (not those the caller makes by vm_start, vm_stop, vm_kill); why is NULL, or what
+	 * went wrong (borrowed). After VM_DEAD nothing more is called, and vm_free() is allowed, even from inside this callback.
 	 */
 	void (*state)(void *arg, struct vm *vm, enum vm_state state, const struct err *why);
 };
@@ -117,7 +117,8 @@ struct vm_resident {
 int vm_new(struct event_base *base, const struct vm_config *config, const struct vm_callbacks *cb, void *arg, struct vm **ret,
 	   struct err *err);
 
-/* Ends what is left at once (SIGKILL and reap) without callbacks, and frees. NULL is fine. Not from inside a callback of this VM. */
+/* Ends what is left at once (SIGKILL and reap) and frees; calls under way complete with EPIPE from inside. NULL is fine. Of this VM's
+ * callbacks, only VM_DEAD may call it. */
 void vm_free(struct vm *vm);
 
 /* Starts QEMU. Progress and failure come through the state callback. */
@@ -155,6 +156,7 @@ enum vm_state vm_state(const struct vm *vm);
 const char *vm_state_name(enum vm_state state);
 const char *vm_id(const struct vm *vm);
 pid_t vm_pid(const struct vm *vm);
+const struct err *vm_why(const struct vm *vm);		/* the first thing that went wrong; code 0: nothing */
 bool vm_is_kvm(const struct vm *vm);
 json_t *vm_hello(const struct vm *vm);
 const struct vm_config *vm_get_config(const struct vm *vm);
