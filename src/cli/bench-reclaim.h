@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One reclaim of one instance of a loaded VM, and what was seen of it.
+ *
+ * An instance is ended and its memory is taken back, the way each backend does it best. Partitions: the request to end the instance
+ * and the request to shrink the device go out together, and the guest drains the partition once it is empty. virtio-mem: the shrink
+ * goes out when the instance is gone, because a driver that starts earlier migrates pages of the dying process. Both are timed from
+ * the same event (the request to end the instance is sent) to the same event (the host sees the device's size at the target).
+ */
+#ifndef SQUEEZY_CLI_BENCH_RECLAIM_H
+#define SQUEEZY_CLI_BENCH_RECLAIM_H
+
+#include "cli/bench-load.h"
+
+struct reclaim_sample {
+	double total_ms;		/* end request sent -> device size at the target */
+	double shrink_ms;		/* shrink request sent -> device size at the target */
+	double end_ms;			/* end request sent -> the agent's answer that the instance is gone */
+	double guest_ms;		/* guest clock, partition: released -> returned. Stock driver (no time stamps): shrink_ms */
+	double host_free_ms;		/* end request sent -> smaps shows the resident size fallen by 95 % of touched_bytes */
+	double worst_call_ms;		/* longest short call of another instance meanwhile */
+	uint64_t pages_migrated;
+	uint64_t resident_before_bytes, resident_after_bytes;
+	uint64_t thp_before_bytes;	/* of resident_before_bytes, in host huge pages */
+	uint64_t touched_bytes;		/* what the instance had written */
+	unsigned int others;		/* other instances */
+	unsigned int answering;		/* of which answered a call after the end request */
+};
+
+struct reclaim_series {
+	enum vm_backend backend;
+	uint64_t size_bytes;
+	unsigned int n;
+	struct reclaim_sample samples[BENCH_MAX_SAMPLES];
+};
+
+/* The two sides' name in tables and JSON. */
+const char *reclaim_method(enum vm_backend backend);
+
+/*
+ * Ends instance victim while the others work (writers of them without a pause), takes its memory back, and restores it. A reclaim that
+ * does not finish in two minutes is an error, as is a call of another instance that fails.
+ */
+int reclaim_once(struct load *load, unsigned int victim, unsigned int writers, struct reclaim_sample *ret, struct err *err);
+
+#endif

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The experiment `reclaim`: for each size two loaded VMs, sampled in turn. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/bench.h"
+#include "cli/bench-report.h"
+
+/* Two VMs that live at the same time, and what is measured on them. */
+struct pair {
+	struct load loads[2];
+	struct reclaim_series *series[2];
+	unsigned int n;
+};
+
+static void say(const struct bench_options *o, const char *text, uint64_t size_bytes)
+{
+	if (isatty(STDERR_FILENO) || !o->json)
+		fprintf(stderr, "# %llu MiB: %s\n", (unsigned long long)size_bytes >> 20, text);
+}
+
+static int start_side(struct pair *pair, unsigned int side, const struct bench_options *o, struct event_base *base, uint64_t size_bytes,
+		      const char *dir, struct err *err)
+{
+	enum vm_backend backend = side ? VM_VIRTIO_MEM : VM_SQUEEZY;
+	char sub[256];
+	int r;
+
+	pair->series[side] = calloc(1, sizeof(*pair->series[side]));
+	if (!pair->series[side])
+		return err_set(err, ENOMEM, "out of memory");
+	pair->series[side]->backend = backend;
+	pair->series[side]->size_bytes = size_bytes;
+	snprintf(sub, sizeof(sub), "%s/%s-%llu", dir, reclaim_method(backend), (unsigned long long)size_bytes >> 20);
+	say(o, reclaim_method(backend), size_bytes);
+	r = load_start(&pair->loads[side], base, o, backend, size_bytes, sub, err);
+	if (!r)
+		pair->n = side + 1;
+	return r;
+}
+
+/* Sample k on each side, never both at once. Victims change, so that in the baseline no instance's memory stays together. */
+static int sample_pair(struct pair *pair, const struct bench_options *o, unsigned int k, struct err *err)
+{
+	for (unsigned int side = 0; side < pair->n; side++) {
+		struct reclaim_series *series = pair->series[side];
+		int r = reclaim_once(&pair->loads[side], k % o->instances, o->writers, &series->samples[k], err);
+
+		if (r)
+			return r;
+		series->n = k + 1;
+	}
+	return 0;
+}
+
+static int note_kernel(const struct pair *pair, struct reclaim_report *report, struct err *err)
+{
+	for (unsigned int side = 0; side < pair->n; side++) {
+		const char *kernel = json_string_value(json_object_get(vm_hello(pair->loads[side].vm), "kernel"));
+
+		if (report->kernel[0] && (!kernel || strcmp(kernel, report->kernel)))
+			return err_set(err, EPROTO, "the two sides run different kernels: %s and %s", report->kernel, kernel ? kernel : "?");
+		snprintf(report->kernel, sizeof(report->kernel), "%s", kernel ? kernel : "unknown");
+		report->kvm = vm_is_kvm(pair->loads[side].vm);
+	}
+	return 0;
+}
+
+static int run_size(struct reclaim_report *report, const struct bench_options *o, struct event_base *base, uint64_t size_bytes,
+		    const char *dir, struct err *err)
+{
+	struct pair *pair = calloc(1, sizeof(*pair));
+	int r = pair ? 0 : err_set(err, ENOMEM, "out of memory");
+
+	for (unsigned int side = 0; !r && side < (o->against ? 2u : 1u); side++)
+		r = start_side(pair, side, o, base, size_bytes, dir, err);
+	if (!r)
+		r = note_kernel(pair, report, err);
+	for (unsigned int k = 0; !r && k < o->samples; k++)
+		r = sample_pair(pair, o, k, err);
+	for (unsigned int side = 0; !r && side < pair->n; side++)
+		r = load_verify(&pair->loads[side], err);
+	for (unsigned int side = 0; pair && side < 2; side++) {
+		load_stop(&pair->loads[side]);
+		if (pair->series[side])
+			report->series[report->n_series++] = pair->series[side];
+	}
+	free(pair);
+	return r;
+}
+
+static int print(const struct reclaim_report *report, const struct bench_options *o, struct err *err)
+{
+	struct verdict verdict;
+	json_t *json;
+
+	report_judge(report, &verdict);
+	if (!o->json) {
+		report_table(report, &verdict, stdout);
+		return !verdict_held(&verdict);
+	}
+	json = report_json(report, &verdict);
+	if (!json || json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6)))
+		return err_set(err, ENOMEM, "the report could not be written");
+	putchar('\n');
+	json_decref(json);
+	return !verdict_held(&verdict);
+}
+
+int bench_run_reclaim(const struct bench_options *o, struct event_base *base, const char *dir, struct err *err)
+{
+	struct reclaim_report report = {
+		.against = o->against,
+		.gate_ratio = !o->quick,
+		.guest_thp = o->guest_thp,
+		.instances = o->instances,
+		.writers = o->writers,
+	};
+	int r = 0;
+
+	for (unsigned int i = 0; !r && i < o->n_sizes; i++)
+		r = run_size(&report, o, base, o->sizes_bytes[i], dir, err);
+	if (!r)
+		r = print(&report, o, err);
+	for (unsigned int i = 0; i < report.n_series; i++)
+		free(report.series[i]);
+	return r;
+}
