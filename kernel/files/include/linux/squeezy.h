@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Squeezy: private memory nodes ("partitions") for the anonymous memory of
+ * one cgroup each, so that a whole partition can be returned to the
+ * hypervisor when its cgroup has ended.
+ *
+ * This header is all that the rest of the kernel sees. Each hook is inline,
+ * tests one integer or static key, and is empty without CONFIG_SQUEEZY.
+ */
+#ifndef _LINUX_SQUEEZY_H
+#define _LINUX_SQUEEZY_H
+
+#include <linux/jump_label.h>
+#include <linux/migrate_mode.h>
+#include <linux/types.h>
+
+struct folio;
+struct mem_cgroup;
+struct mm_struct;
+struct vm_area_struct;
+struct zone;
+
+#ifdef CONFIG_SQUEEZY
+
+DECLARE_STATIC_KEY_FALSE(squeezy_enabled);
+extern int squeezy_first_nid;
+extern unsigned int squeezy_nr_nodes;
+
+/**
+ * squeezy_is_private_node - is this the node of a partition?
+ * @nid: any node id, also NUMA_NO_NODE
+ *
+ * Compares integers that never change after boot: callable from any context.
+ */
+static inline bool squeezy_is_private_node(int nid)
+{
+	return (unsigned int)(nid - squeezy_first_nid) < squeezy_nr_nodes;
+}
+
+void squeezy_reserve_nodes(void);
+
+/* mm/page_alloc.c */
+struct folio *__squeezy_alloc_folio(gfp_t gfp, unsigned int order, struct zone *zone);
+
+bool __squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *vma,
+			 struct folio **ret_folio);
+bool __squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm, const u32 *node_load,
+			      struct folio **ret_folio);
+bool __squeezy_charge_refused(struct folio *folio, struct mem_cgroup *memcg);
+bool __squeezy_migration_refused(struct folio *src, struct folio *dst,
+				 enum migrate_reason reason);
+void __squeezy_pcp_limits(struct zone *zone, int *high_min, int *high_max, int *batch);
+
+/**
+ * squeezy_vma_alloc - allocate an anonymous folio from the owner's partition
+ * @gfp: allocation flags; without __GFP_MOVABLE the request is not for us
+ * @order: order of the folio
+ * @vma: mapping the folio is for; mmap_lock or its VMA lock is held
+ * @ret_folio: the folio, or NULL when the partition could not serve the request
+ *
+ * Return: false if the mapping's owner has no partition; *@ret_folio is
+ * untouched then and the caller allocates as always.
+ */
+static inline bool squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *vma,
+				     struct folio **ret_folio)
+{
+	return static_branch_unlikely(&squeezy_enabled) &&
+	       __squeezy_vma_alloc(gfp, order, vma, ret_folio);
+}
+
+/**
+ * squeezy_collapse_alloc - the same for a huge page that replaces small ones
+ * @node_load: how many of the pages to be replaced lie on each node
+ */
+static inline bool squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm,
+					  const u32 *node_load, struct folio **ret_folio)
+{
+	return static_branch_unlikely(&squeezy_enabled) &&
+	       __squeezy_collapse_alloc(gfp, mm, node_load, ret_folio);
+}
+
+/**
+ * squeezy_charge_refused - may this folio be charged to this memcg?
+ *
+ * A folio of a partition only goes to a memcg that (still) claims it. This is
+ * the second look that closes the race of a fault with a release.
+ */
+static inline bool squeezy_charge_refused(struct folio *folio, struct mem_cgroup *memcg)
+{
+	return static_branch_unlikely(&squeezy_enabled) &&
+	       __squeezy_charge_refused(folio, memcg);
+}
+
+/**
+ * squeezy_migration_refused - would this migration cross a partition's border?
+ */
+static inline bool squeezy_migration_refused(struct folio *src, struct folio *dst,
+					     enum migrate_reason reason)
+{
+	return static_branch_unlikely(&squeezy_enabled) &&
+	       __squeezy_migration_refused(src, dst, reason);
+}
+
+/**
+ * squeezy_pcp_limits - small per-CPU page lists for the zone of a partition
+ *
+ * Every page they hold must be taken back before the partition can go.
+ */
+static inline void squeezy_pcp_limits(struct zone *zone, int *high_min, int *high_max,
+				      int *batch)
+{
+	if (static_branch_unlikely(&squeezy_enabled))
+		__squeezy_pcp_limits(zone, high_min, high_max, batch);
+}
+
+#else /* !CONFIG_SQUEEZY */
+
+static inline bool squeezy_is_private_node(int nid) { return false; }
+static inline void squeezy_reserve_nodes(void) { }
+static inline bool squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *vma,
+				     struct folio **ret_folio) { return false; }
+static inline bool squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm,
+					  const u32 *node_load,
+					  struct folio **ret_folio) { return false; }
+static inline bool squeezy_charge_refused(struct folio *folio,
+					  struct mem_cgroup *memcg) { return false; }
+static inline bool squeezy_migration_refused(struct folio *src, struct folio *dst,
+					     enum migrate_reason reason) { return false; }
+static inline void squeezy_pcp_limits(struct zone *zone, int *high_min, int *high_max,
+				      int *batch) { }
+
+#endif /* CONFIG_SQUEEZY */
+#endif /* _LINUX_SQUEEZY_H */

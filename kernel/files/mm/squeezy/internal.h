@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Squeezy internals.
+ *
+ * Who does what:
+ *   layout.c     the command line, node ids, the partition table
+ *   partition.c  states, the lock, counters
+ *   claim.c      memory.squeezy: claims, waiters, releases
+ *   alloc.c      pages for faults, out of memory, refusals
+ *   zone.c       exact counts, taking pages off the free lists, putting back
+ *   map.c        memory maps (hot-add), on a workqueue of its own
+ *   mover.c      the thread that populates and drains to follow the device
+ *   virtio.c     requests to the virtio-mem device
+ *   sysfs.c      /sys/kernel/mm/squeezy
+ */
+#ifndef _MM_SQUEEZY_INTERNAL_H
+#define _MM_SQUEEZY_INTERNAL_H
+
+#include <linux/kobject.h>
+#include <linux/memcontrol.h>
+#include <linux/mmzone.h>
+#include <linux/spinlock.h>
+#include <linux/squeezy.h>
+#include <linux/types.h>
+
+enum squeezy_state {
+	SQUEEZY_ABSENT,		/* no memory map */
+	SQUEEZY_MAPPING,	/* plugged; map.c makes and onlines the memory map */
+	SQUEEZY_PARKED,		/* memory map there, sections offline, pages on no list */
+	SQUEEZY_POPULATED,	/* every page free and allocatable, nobody's */
+	SQUEEZY_CLAIMED,	/* backs the anonymous memory of one cgroup */
+	SQUEEZY_RELEASED,	/* given up by its cgroup, pages may still be in use */
+	SQUEEZY_DRAINING,	/* was populated; the mover is parking it */
+	SQUEEZY_NR_STATES
+};
+
+/* Moments of a partition's life that user space can read, CLOCK_BOOTTIME. */
+enum squeezy_time {
+	SQUEEZY_TIME_RELEASED,		/* the claim was given up */
+	SQUEEZY_TIME_DRAIN_START,	/* the mover looked at it first, to park it */
+	SQUEEZY_TIME_DRAINED,		/* no page left that the guest could use */
+	SQUEEZY_TIME_RETURNED,		/* the device has acknowledged the last unplug */
+	SQUEEZY_TIME_POPULATE_START,	/* the mover began to plug or unpark */
+	SQUEEZY_TIME_POPULATED,		/* claimable */
+	SQUEEZY_NR_TIMES
+};
+
+enum squeezy_counter {
+	SQUEEZY_CLAIMS,
+	SQUEEZY_RELEASES,
+	SQUEEZY_POPULATES_FIRST,	/* with hot-add of the memory map */
+	SQUEEZY_POPULATES_PARKED,
+	SQUEEZY_DRAINS,
+	SQUEEZY_DRAIN_PASSES,		/* looks at a partition to be drained */
+	SQUEEZY_DRAIN_BUSY,		/* ... that ended with pages still in use */
+	SQUEEZY_REQUESTS_PLUG,
+	SQUEEZY_REQUESTS_UNPLUG,
+	SQUEEZY_REQUESTS_REFUSED,	/* answered NACK, BUSY or ERROR, or not at all */
+	SQUEEZY_MAP_FAILURES,
+	SQUEEZY_CHARGES_REFUSED,	/* a fault that lost the race with a release */
+	SQUEEZY_MIGRATIONS_REFUSED,
+	SQUEEZY_PARTITION_FULL,		/* order-0 faults that met a full partition */
+	SQUEEZY_OOM_KILLS,
+	SQUEEZY_NR_COUNTERS
+};
+
+struct squeezy_partition {
+	unsigned int id;
+	int nid;
+	unsigned long start_pfn;	/* valid once a device is bound */
+	struct zone *zone;		/* NODE_DATA(nid)'s ZONE_MOVABLE */
+
+	/* Protected by squeezy_lock. */
+	enum squeezy_state state;
+	struct mem_cgroup *claimant;	/* holds a css reference */
+	u64 times_ns[SQUEEZY_NR_TIMES];
+
+	/* The mover's own. */
+	unsigned int plugged_blocks;	/* device blocks plugged, from the front */
+	unsigned long not_before;	/* jiffies: do not retry earlier */
+	unsigned int backoff_ms;
+	unsigned long missing;		/* pages in use at the last look */
+
+	struct kobject kobj;
+	struct kernfs_node *state_file;
+};
+
+/* Constant after init, but for @start and @block_size: set when a device is bound. */
+struct squeezy_layout {
+	unsigned int count;
+	u64 bytes;			/* of one partition */
+	unsigned long pages;		/* of one partition */
+	u64 start;			/* physical address of partition 0 */
+	u64 block_size;			/* of the device */
+	struct squeezy_partition *partitions;
+};
+
+extern struct squeezy_layout squeezy_layout;
+
+/*
+ * Protects states, claimants, the nid in memory cgroups, and the two lists of
+ * those who wait for a claim. Inner to cgroup_mutex. Nothing sleeps under it.
+ */
+extern spinlock_t squeezy_lock;
+
+#define for_each_squeezy_partition(p)						\
+	for ((p) = squeezy_layout.partitions;					\
+	     (p) < squeezy_layout.partitions + squeezy_layout.count; (p)++)
+
+static inline struct squeezy_partition *squeezy_partition_of(int nid)
+{
+	return &squeezy_layout.partitions[nid - squeezy_first_nid];
+}
+
+/* partition.c */
+void squeezy_set_state(struct squeezy_partition *p, enum squeezy_state state);
+enum squeezy_state squeezy_get_state(struct squeezy_partition *p);
+const char *squeezy_state_name(enum squeezy_state state);
+void squeezy_stamp(struct squeezy_partition *p, enum squeezy_time time);
+void squeezy_count(enum squeezy_counter counter);
+unsigned long squeezy_counter_read(enum squeezy_counter counter);
+int squeezy_layout_parse(const char *text, unsigned int *ret_count, u64 *ret_bytes);
+
+/* claim.c */
+int squeezy_claim_init(void);
+int squeezy_mm_nid(struct mm_struct *mm);
+bool squeezy_waiting(void);
+void squeezy_make_claimable(struct squeezy_partition *p);
+
+/* zone.c */
+unsigned long squeezy_zone_free_pages(struct squeezy_partition *p);
+unsigned long squeezy_zone_empty(struct squeezy_partition *p);
+unsigned long squeezy_zone_take(struct squeezy_partition *p);
+void squeezy_zone_park(struct squeezy_partition *p);
+void squeezy_zone_unpark(struct squeezy_partition *p);
+
+/* map.c */
+int squeezy_map_init(void);
+void squeezy_map_start(struct squeezy_partition *p);
+
+/* mover.c */
+int squeezy_mover_start(void);
+void squeezy_mover_stop(void);
+void squeezy_mover_kick(void);
+
+/* virtio.c */
+u64 squeezy_device_requested(void);
+bool squeezy_device_alive(void);
+int squeezy_device_plug(u64 addr, unsigned int nr_blocks);
+int squeezy_device_unplug(u64 addr, unsigned int nr_blocks);
+
+/* sysfs.c */
+int squeezy_sysfs_init(void);
+void squeezy_sysfs_state_changed(struct squeezy_partition *p);
+
+#endif /* _MM_SQUEEZY_INTERNAL_H */

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * States of a partition, and counters.
+ */
+#include <linux/bits.h>
+#include <linux/timekeeping.h>
+
+#include "internal.h"
+
+DEFINE_SPINLOCK(squeezy_lock);
+
+static atomic_long_t counters[SQUEEZY_NR_COUNTERS];
+
+static const char * const state_names[SQUEEZY_NR_STATES] = {
+	[SQUEEZY_ABSENT]	= "absent",
+	[SQUEEZY_MAPPING]	= "mapping",
+	[SQUEEZY_PARKED]	= "parked",
+	[SQUEEZY_POPULATED]	= "populated",
+	[SQUEEZY_CLAIMED]	= "claimed",
+	[SQUEEZY_RELEASED]	= "released",
+	[SQUEEZY_DRAINING]	= "draining",
+};
+
+/* Where each state may come from. */
+static const u8 predecessors[SQUEEZY_NR_STATES] = {
+	[SQUEEZY_ABSENT]	= BIT(SQUEEZY_MAPPING),
+	[SQUEEZY_MAPPING]	= BIT(SQUEEZY_ABSENT),
+	[SQUEEZY_PARKED]	= BIT(SQUEEZY_RELEASED) | BIT(SQUEEZY_DRAINING),
+	[SQUEEZY_POPULATED]	= BIT(SQUEEZY_MAPPING) | BIT(SQUEEZY_PARKED) |
+				  BIT(SQUEEZY_RELEASED) | BIT(SQUEEZY_DRAINING),
+	[SQUEEZY_CLAIMED]	= BIT(SQUEEZY_POPULATED),
+	[SQUEEZY_RELEASED]	= BIT(SQUEEZY_CLAIMED),
+	[SQUEEZY_DRAINING]	= BIT(SQUEEZY_POPULATED),
+};
+
+const char *squeezy_state_name(enum squeezy_state state)
+{
+	return state_names[state];
+}
+
+void squeezy_stamp(struct squeezy_partition *p, enum squeezy_time time)
+{
+	WRITE_ONCE(p->times_ns[time], ktime_get_boottime_ns());
+}
+
+void squeezy_set_state(struct squeezy_partition *p, enum squeezy_state state)
+{
+	lockdep_assert_held(&squeezy_lock);
+	WARN_ONCE(!(predecessors[state] & BIT(p->state)), "squeezy: partition %u: %s to %s\n",
+		  p->id, state_names[p->state], state_names[state]);
+	WARN_ON_ONCE((state == SQUEEZY_CLAIMED) != !!p->claimant);
+
+	WRITE_ONCE(p->state, state);
+	if (state == SQUEEZY_RELEASED)
+		squeezy_stamp(p, SQUEEZY_TIME_RELEASED);
+	squeezy_sysfs_state_changed(p);
+}
+
+enum squeezy_state squeezy_get_state(struct squeezy_partition *p)
+{
+	return READ_ONCE(p->state);
+}
+
+void squeezy_count(enum squeezy_counter counter)
+{
+	atomic_long_inc(&counters[counter]);
+}
+
+unsigned long squeezy_counter_read(enum squeezy_counter counter)
+{
+	return atomic_long_read(&counters[counter]);
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /sys/kernel/mm/squeezy: one value per file.
+ * Documentation/ABI/testing/sysfs-kernel-mm-squeezy describes each.
+ */
+#include <linux/kobject.h>
+#include <linux/mm.h>
+#include <linux/sysfs.h>
+
+#include "internal.h"
+
+struct partition_attribute {
+	struct attribute attr;
+	ssize_t (*show)(struct squeezy_partition *p, char *buf);
+};
+
+#define PARTITION_ATTR(_name, _format, _value)					\
+static ssize_t _name##_show(struct squeezy_partition *p, char *buf)		\
+{										\
+	return sysfs_emit(buf, _format "\n", _value);				\
+}										\
+static struct partition_attribute _name##_attr = {				\
+	.attr = { .name = #_name, .mode = 0444 }, .show = _name##_show,		\
+}
+
+#define TIME_ATTR(_name, _time) PARTITION_ATTR(_name, "%llu", READ_ONCE(p->times_ns[_time]))
+
+PARTITION_ATTR(state, "%s", squeezy_state_name(squeezy_get_state(p)));
+PARTITION_ATTR(node, "%d", p->nid);
+PARTITION_ATTR(free_bytes, "%lu", squeezy_zone_free_pages(p) << PAGE_SHIFT);
+PARTITION_ATTR(managed_bytes, "%lu", zone_managed_pages(p->zone) << PAGE_SHIFT);
+PARTITION_ATTR(plugged_bytes, "%llu", READ_ONCE(p->plugged_blocks) * squeezy_layout.block_size);
+PARTITION_ATTR(missing_bytes, "%lu", READ_ONCE(p->missing) << PAGE_SHIFT);
+TIME_ATTR(released_ns, SQUEEZY_TIME_RELEASED);
+TIME_ATTR(drain_start_ns, SQUEEZY_TIME_DRAIN_START);
+TIME_ATTR(drained_ns, SQUEEZY_TIME_DRAINED);
+TIME_ATTR(returned_ns, SQUEEZY_TIME_RETURNED);
+TIME_ATTR(populate_start_ns, SQUEEZY_TIME_POPULATE_START);
+TIME_ATTR(populated_ns, SQUEEZY_TIME_POPULATED);
+
+static struct attribute *partition_attrs[] = {
+	&state_attr.attr,
+	&node_attr.attr,
+	&free_bytes_attr.attr,
+	&managed_bytes_attr.attr,
+	&plugged_bytes_attr.attr,
+	&missing_bytes_attr.attr,
+	&released_ns_attr.attr,
+	&drain_start_ns_attr.attr,
+	&drained_ns_attr.attr,
+	&returned_ns_attr.attr,
+	&populate_start_ns_attr.attr,
+	&populated_ns_attr.attr,
+	NULL
+};
+ATTRIBUTE_GROUPS(partition);
+
+static ssize_t partition_attr_show(struct kobject *kobj, struct attribute *attr, char *buf)
+{
+	struct squeezy_partition *p = container_of(kobj, struct squeezy_partition, kobj);
+
+	return container_of(attr, struct partition_attribute, attr)->show(p, buf);
+}
+
+static const struct sysfs_ops partition_sysfs_ops = { .show = partition_attr_show };
+
+/* Partitions live as long as the kernel. */
+static void partition_release(struct kobject *kobj)
+{
+}
+
+static const struct kobj_type partition_type = {
+	.release = partition_release,
+	.sysfs_ops = &partition_sysfs_ops,
+	.default_groups = partition_groups,
+};
+
+static ssize_t partitions_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", squeezy_layout.count);
+}
+
+static ssize_t partition_bytes_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", squeezy_layout.bytes);
+}
+
+static struct kobj_attribute partitions_attr = __ATTR_RO(partitions);
+static struct kobj_attribute partition_bytes_attr = __ATTR_RO(partition_bytes);
+
+static struct attribute *layout_attrs[] = {
+	&partitions_attr.attr,
+	&partition_bytes_attr.attr,
+	NULL
+};
+
+static const struct attribute_group layout_group = { .attrs = layout_attrs };
+
+struct counter_attribute {
+	struct kobj_attribute attr;
+	enum squeezy_counter counter;
+};
+
+static ssize_t counter_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	enum squeezy_counter counter = container_of(attr, struct counter_attribute, attr)->counter;
+
+	return sysfs_emit(buf, "%lu\n", squeezy_counter_read(counter));
+}
+
+#define COUNTER(_name, _counter) \
+	{ .attr = __ATTR(_name, 0444, counter_show, NULL), .counter = _counter }
+
+static struct counter_attribute counter_table[] = {
+	COUNTER(claims, SQUEEZY_CLAIMS),
+	COUNTER(releases, SQUEEZY_RELEASES),
+	COUNTER(populates_first, SQUEEZY_POPULATES_FIRST),
+	COUNTER(populates_parked, SQUEEZY_POPULATES_PARKED),
+	COUNTER(drains, SQUEEZY_DRAINS),
+	COUNTER(drain_passes, SQUEEZY_DRAIN_PASSES),
+	COUNTER(drain_busy, SQUEEZY_DRAIN_BUSY),
+	COUNTER(requests_plug, SQUEEZY_REQUESTS_PLUG),
+	COUNTER(requests_unplug, SQUEEZY_REQUESTS_UNPLUG),
+	COUNTER(requests_refused, SQUEEZY_REQUESTS_REFUSED),
+	COUNTER(map_failures, SQUEEZY_MAP_FAILURES),
+	COUNTER(charges_refused, SQUEEZY_CHARGES_REFUSED),
+	COUNTER(migrations_refused, SQUEEZY_MIGRATIONS_REFUSED),
+	COUNTER(partition_full, SQUEEZY_PARTITION_FULL),
+	COUNTER(oom_kills, SQUEEZY_OOM_KILLS),
+};
+
+static struct attribute *counter_attrs[ARRAY_SIZE(counter_table) + 1];
+static const struct attribute_group counter_group = { .name = "counters", .attrs = counter_attrs };
+
+static const struct attribute_group *root_groups[] = { &layout_group, &counter_group, NULL };
+
+/* kernfs_notify() defers, so this may be called under squeezy_lock. */
+void squeezy_sysfs_state_changed(struct squeezy_partition *p)
+{
+	if (p->state_file)
+		sysfs_notify_dirent(p->state_file);
+}
+
+int __init squeezy_sysfs_init(void)
+{
+	struct squeezy_partition *p;
+	struct kobject *root;
+	unsigned int i;
+	int rc;
+
+	BUILD_BUG_ON(ARRAY_SIZE(counter_table) != SQUEEZY_NR_COUNTERS);
+	for (i = 0; i < ARRAY_SIZE(counter_table); i++) {
+		sysfs_attr_init(&counter_table[i].attr.attr);
+		counter_attrs[i] = &counter_table[i].attr.attr;
+	}
+	root = kobject_create_and_add("squeezy", mm_kobj);
+	if (!root)
+		return -ENOMEM;
+	rc = sysfs_create_groups(root, root_groups);
+	for_each_squeezy_partition(p) {
+		if (rc)
+			break;
+		rc = kobject_init_and_add(&p->kobj, &partition_type, root, "partition%u", p->id);
+		if (!rc)
+			p->state_file = sysfs_get_dirent(p->kobj.sd, "state");
+	}
+	return rc;
+}

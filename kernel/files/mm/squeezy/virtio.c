@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Our driver for the virtio-mem device (VIRTIO 1.2, 5.15) that holds the
+ * partitions. Any other virtio-mem device is left to the stock driver: ours is
+ * the one whose region is as large as all partitions together.
+ *
+ * Only the mover sends requests, one at a time. The device is not trusted to
+ * answer: a request that gets no answer in time ends all requests for good,
+ * because its buffers still belong to the device.
+ */
+#define pr_fmt(fmt) "squeezy: " fmt
+
+#include <linux/crash_dump.h>
+#include <linux/delay.h>
+#include <linux/ioport.h>
+#include <linux/memory.h>
+#include <linux/memory_hotplug.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/virtio.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <linux/virtio_mem.h>
+
+#include "internal.h"
+
+#define ANSWER_TIMEOUT_MS 10000
+#define UNPLUG_ALL_RETRIES 50
+#define UNPLUG_ALL_RETRY_MS 100
+
+struct squeezy_device {
+	struct virtio_device *vdev;
+	struct virtqueue *vq;
+	wait_queue_head_t answered;
+	struct resource *region;
+	u64 addr;
+	u64 region_size;
+	bool dead;			/* no more requests */
+
+	/* Belong to the device between the kick and the answer. */
+	struct virtio_mem_req request;
+	struct virtio_mem_resp response;
+};
+
+/* At most one; published when it is ready, taken back in remove(). */
+static struct squeezy_device *device;
+
+bool squeezy_device_alive(void)
+{
+	return !READ_ONCE(device->dead);
+}
+
+u64 squeezy_device_requested(void)
+{
+	u64 size;
+
+	virtio_cread_le(device->vdev, struct virtio_mem_config, requested_size, &size);
+	return size;
+}
+
+static void device_answered(struct virtqueue *vq)
+{
+	struct squeezy_device *d = vq->vdev->priv;
+
+	wake_up(&d->answered);
+}
+
+static void device_config_changed(struct virtio_device *vdev)
+{
+	squeezy_mover_kick();
+}
+
+static int give_up(struct squeezy_device *d, const char *why)
+{
+	WRITE_ONCE(d->dead, true);
+	squeezy_count(SQUEEZY_REQUESTS_REFUSED);
+	dev_err(&d->vdev->dev, "%s: no more memory is plugged or unplugged\n", why);
+	return -EIO;
+}
+
+static int read_response(struct squeezy_device *d)
+{
+	switch (virtio16_to_cpu(d->vdev, d->response.type)) {
+	case VIRTIO_MEM_RESP_ACK:
+		return 0;
+	case VIRTIO_MEM_RESP_NACK:
+		squeezy_count(SQUEEZY_REQUESTS_REFUSED);
+		return -EAGAIN;
+	case VIRTIO_MEM_RESP_BUSY:
+		squeezy_count(SQUEEZY_REQUESTS_REFUSED);
+		return -EBUSY;
+	default:
+		squeezy_count(SQUEEZY_REQUESTS_REFUSED);
+		dev_err_once(&d->vdev->dev, "request type %u refused as wrong\n",
+			     virtio16_to_cpu(d->vdev, d->request.type));
+		return -EINVAL;
+	}
+}
+
+static int send_request(struct squeezy_device *d, u16 type, u64 addr, u16 nr_blocks)
+{
+	struct scatterlist out, in, *sgs[] = { &out, &in };
+	unsigned int len;
+
+	if (d->dead)
+		return -EIO;
+	/* Plug and unplug have the same layout. */
+	d->request = (struct virtio_mem_req) {
+		.type = cpu_to_virtio16(d->vdev, type),
+		.u.plug.addr = cpu_to_virtio64(d->vdev, addr),
+		.u.plug.nb_blocks = cpu_to_virtio16(d->vdev, nr_blocks),
+	};
+	sg_init_one(&out, &d->request, sizeof(d->request));
+	sg_init_one(&in, &d->response, sizeof(d->response));
+	if (virtqueue_add_sgs(d->vq, sgs, 1, 1, d, GFP_KERNEL) < 0)
+		return give_up(d, "the request queue is full");
+	virtqueue_kick(d->vq);
+	if (!wait_event_timeout(d->answered,
+				virtqueue_get_buf(d->vq, &len) || virtqueue_is_broken(d->vq),
+				msecs_to_jiffies(ANSWER_TIMEOUT_MS)))
+		return give_up(d, "a request got no answer");
+	if (virtqueue_is_broken(d->vq) || len < sizeof(d->response.type))
+		return give_up(d, "the device is broken");
+	return read_response(d);
+}
+
+int squeezy_device_plug(u64 addr, unsigned int nr_blocks)
+{
+	squeezy_count(SQUEEZY_REQUESTS_PLUG);
+	return send_request(device, VIRTIO_MEM_REQ_PLUG, addr, nr_blocks);
+}
+
+int squeezy_device_unplug(u64 addr, unsigned int nr_blocks)
+{
+	squeezy_count(SQUEEZY_REQUESTS_UNPLUG);
+	return send_request(device, VIRTIO_MEM_REQ_UNPLUG, addr, nr_blocks);
+}
+
+/* After a reboot that was not a reset the old guest's memory is still plugged. */
+static int unplug_all(struct squeezy_device *d)
+{
+	int tries, rc = -EBUSY;
+	u64 plugged;
+
+	virtio_cread_le(d->vdev, struct virtio_mem_config, plugged_size, &plugged);
+	if (!plugged)
+		return 0;
+	for (tries = 0; rc == -EBUSY && tries < UNPLUG_ALL_RETRIES; tries++) {
+		if (tries)
+			msleep(UNPLUG_ALL_RETRY_MS);
+		rc = send_request(d, VIRTIO_MEM_REQ_UNPLUG_ALL, 0, 0);
+	}
+	return rc;
+}
+
+/* Partition 0 starts at the first memory block border of the region. */
+static u64 partitions_start(struct squeezy_device *d)
+{
+	return ALIGN(d->addr, memory_block_size_bytes());
+}
+
+static bool is_ours(struct squeezy_device *d)
+{
+	u64 need = partitions_start(d) - d->addr + squeezy_layout.bytes * squeezy_layout.count;
+
+	return squeezy_layout.count && !is_kdump_kernel() && !device &&
+	       d->region_size >= need && d->region_size < need + memory_block_size_bytes();
+}
+
+static int check_device(struct squeezy_device *d, u64 block_size)
+{
+	struct range pluggable = mhp_get_pluggable_range(true);
+
+	if (!is_power_of_2(block_size) || block_size < PAGE_SIZE ||
+	    !IS_ALIGNED(squeezy_layout.bytes, block_size) ||
+	    !IS_ALIGNED(partitions_start(d), block_size)) {
+		dev_err(&d->vdev->dev, "block size %llu does not divide the partition size %llu\n",
+			block_size, squeezy_layout.bytes);
+		return -EINVAL;
+	}
+	if (d->addr < pluggable.start || d->addr + d->region_size - 1 > pluggable.end) {
+		dev_err(&d->vdev->dev, "the region at %#llx is outside the addressable memory\n",
+			d->addr);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int bind_partitions(struct squeezy_device *d)
+{
+	struct squeezy_partition *p;
+	u64 block_size;
+	int rc;
+
+	virtio_cread_le(d->vdev, struct virtio_mem_config, block_size, &block_size);
+	rc = check_device(d, block_size);
+	if (rc)
+		return rc;
+	squeezy_layout.start = partitions_start(d);
+	squeezy_layout.block_size = block_size;
+	for_each_squeezy_partition(p)
+		p->start_pfn = PHYS_PFN(squeezy_layout.start + p->id * squeezy_layout.bytes);
+	return 0;
+}
+
+/* The device's own resource keeps /dev/mem and other drivers out of the region. */
+static int reserve_region(struct squeezy_device *d)
+{
+	d->region = __request_mem_region(d->addr, d->region_size, "squeezy",
+					 IORESOURCE_SYSTEM_RAM | IORESOURCE_EXCLUSIVE);
+	if (!d->region)
+		return -EBUSY;
+	d->region->flags &= ~IORESOURCE_BUSY;
+	return 0;
+}
+
+static int device_start(struct squeezy_device *d)
+{
+	int rc = bind_partitions(d);
+
+	if (rc)
+		return rc;
+	d->vq = virtio_find_single_vq(d->vdev, device_answered, "guest-request");
+	if (IS_ERR(d->vq))
+		return PTR_ERR(d->vq);
+	rc = reserve_region(d);
+	if (rc)
+		goto out_vq;
+	virtio_device_ready(d->vdev);
+	rc = unplug_all(d);
+	if (rc)
+		goto out_region;
+	device = d;
+	rc = squeezy_mover_start();
+	if (rc)
+		goto out_device;
+	return 0;
+
+out_device:
+	device = NULL;
+out_region:
+	release_mem_region(d->addr, d->region_size);
+out_vq:
+	virtio_reset_device(d->vdev);
+	d->vdev->config->del_vqs(d->vdev);
+	return rc;
+}
+
+static int squeezy_probe(struct virtio_device *vdev)
+{
+	struct squeezy_device *d = kzalloc(sizeof(*d), GFP_KERNEL);
+	int rc;
+
+	if (!d)
+		return -ENOMEM;
+	d->vdev = vdev;
+	init_waitqueue_head(&d->answered);
+	virtio_cread_le(vdev, struct virtio_mem_config, addr, &d->addr);
+	virtio_cread_le(vdev, struct virtio_mem_config, region_size, &d->region_size);
+	if (!is_ours(d)) {
+		kfree(d);
+		return -ENODEV;
+	}
+	vdev->priv = d;
+	rc = device_start(d);
+	if (rc) {
+		vdev->priv = NULL;
+		kfree(d);
+		return rc;
+	}
+	dev_info(&vdev->dev, "partitions at %#llx, device blocks of %llu KiB\n",
+		 squeezy_layout.start, squeezy_layout.block_size >> 10);
+	return 0;
+}
+
+/*
+ * Plugged memory cannot follow the device: it stays in use, and so does what
+ * we know of it. There are no requests any more.
+ */
+static void squeezy_remove(struct virtio_device *vdev)
+{
+	struct squeezy_device *d = vdev->priv;
+
+	WRITE_ONCE(d->dead, true);
+	squeezy_mover_stop();
+	virtio_reset_device(vdev);
+	vdev->config->del_vqs(vdev);
+	dev_warn(&vdev->dev, "removed: partitions stay as they are\n");
+}
+
+/* The memory would lose its contents in a VMM that unplugs on suspend. */
+static int __maybe_unused squeezy_freeze(struct virtio_device *vdev)
+{
+	return -EPERM;
+}
+
+static int __maybe_unused squeezy_restore(struct virtio_device *vdev)
+{
+	return -EPERM;
+}
+
+static unsigned int squeezy_features[] = {
+	VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE,
+};
+
+static const struct virtio_device_id squeezy_ids[] = {
+	{ VIRTIO_ID_MEM, VIRTIO_DEV_ANY_ID },
+	{ }
+};
+
+static struct virtio_driver squeezy_driver = {
+	.feature_table = squeezy_features,
+	.feature_table_size = ARRAY_SIZE(squeezy_features),
+	.driver.name = "squeezy",
+	.id_table = squeezy_ids,
+	.probe = squeezy_probe,
+	.remove = squeezy_remove,
+	.config_changed = device_config_changed,
+#ifdef CONFIG_PM_SLEEP
+	.freeze = squeezy_freeze,
+	.restore = squeezy_restore,
+#endif
+};
+
+/* mm/ comes before drivers/ in link order, so we are asked before the stock driver. */
+static int __init squeezy_driver_init(void)
+{
+	return squeezy_layout.count ? register_virtio_driver(&squeezy_driver) : 0;
+}
+device_initcall(squeezy_driver_init);

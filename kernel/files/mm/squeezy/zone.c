@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The zone of a partition: exact counts, taking every page off its free lists
+ * ("park") and putting them back.
+ *
+ * A parked page keeps its struct page (count 0, on no list, not buddy), its
+ * section is offline, and the zone has no managed page: pfn walkers do not see
+ * it and the allocator has nothing to give.
+ */
+#define pr_fmt(fmt) "squeezy: " fmt
+
+#include <linux/gfp.h>
+#include <linux/memory_hotplug.h>
+#include <linux/mm.h>
+#include <linux/page-flags.h>
+#include <linux/pageblock-flags.h>
+#include <linux/swap.h>
+#include <linux/vmstat.h>
+
+#include "../internal.h"
+#include "internal.h"
+
+/*
+ * The most pages that per-CPU LRU batches can hold back: a handful of batches
+ * of 31 on each CPU (mm/swap.c). If more are missing somebody still uses them,
+ * and waking every CPU would be for nothing.
+ */
+#define LRU_BATCHES 8
+#define LRU_BATCH_PAGES 31
+
+/* NR_FREE_PAGES lags behind by per-CPU deltas, the lists do not. */
+static unsigned long free_pages_locked(struct zone *zone)
+{
+	unsigned long pages = 0;
+	int order;
+
+	lockdep_assert_held(&zone->lock);
+	for (order = 0; order < NR_PAGE_ORDERS; order++)
+		pages += zone->free_area[order].nr_free << order;
+	return pages;
+}
+
+/**
+ * squeezy_zone_free_pages - pages on the free lists, exactly
+ */
+unsigned long squeezy_zone_free_pages(struct squeezy_partition *p)
+{
+	unsigned long flags, pages;
+
+	spin_lock_irqsave(&p->zone->lock, flags);
+	pages = free_pages_locked(p->zone);
+	spin_unlock_irqrestore(&p->zone->lock, flags);
+	return pages;
+}
+
+#define for_each_max_order_page(page, p)					\
+	for (page = pfn_to_page((p)->start_pfn);				\
+	     page < pfn_to_page((p)->start_pfn) + squeezy_layout.pages;		\
+	     page += MAX_ORDER_NR_PAGES)
+
+/* All free pages have merged, unless a page block changed its type. */
+static bool all_merged(struct squeezy_partition *p)
+{
+	struct page *page;
+
+	for_each_max_order_page(page, p)
+		if (!PageBuddy(page) || buddy_order(page) != MAX_PAGE_ORDER)
+			return false;
+	return true;
+}
+
+static void take_page(struct zone *zone, struct page *page)
+{
+	list_del(&page->buddy_list);
+	__ClearPageReported(page);
+	__ClearPageBuddy(page);
+	set_page_private(page, 0);
+	zone->free_area[MAX_PAGE_ORDER].nr_free--;
+}
+
+/* Takes the whole partition or nothing. Returns the pages missing. */
+static unsigned long take_if_empty(struct squeezy_partition *p)
+{
+	struct zone *zone = p->zone;
+	unsigned long flags, missing;
+	struct page *page;
+
+	spin_lock_irqsave(&zone->lock, flags);
+	missing = squeezy_layout.pages - free_pages_locked(zone);
+	if (!missing && !all_merged(p))
+		missing = MAX_ORDER_NR_PAGES;
+	if (!missing) {
+		for_each_max_order_page(page, p)
+			take_page(zone, page);
+		__mod_zone_page_state(zone, NR_FREE_PAGES, -(long)squeezy_layout.pages);
+		WARN_ON_ONCE(free_pages_locked(zone));
+	}
+	spin_unlock_irqrestore(&zone->lock, flags);
+	return missing;
+}
+
+static unsigned long look_if_empty(struct squeezy_partition *p)
+{
+	return squeezy_layout.pages - squeezy_zone_free_pages(p);
+}
+
+/* Cheapest first; each step only if the one before did not suffice. */
+static unsigned long until_empty(struct squeezy_partition *p,
+				 unsigned long (*look)(struct squeezy_partition *))
+{
+	unsigned long missing = look(p);
+
+	squeezy_count(SQUEEZY_DRAIN_PASSES);
+	if (missing) {
+		drain_all_pages(p->zone);
+		missing = look(p);
+	}
+	if (missing && missing <= num_online_cpus() * LRU_BATCHES * LRU_BATCH_PAGES) {
+		lru_add_drain_all();
+		drain_all_pages(p->zone);
+		missing = look(p);
+	}
+	if (missing)
+		squeezy_count(SQUEEZY_DRAIN_BUSY);
+	return missing;
+}
+
+/**
+ * squeezy_zone_empty - has the last page of a released partition come back?
+ *
+ * Return: the number of pages that are still in use.
+ */
+unsigned long squeezy_zone_empty(struct squeezy_partition *p)
+{
+	return until_empty(p, look_if_empty);
+}
+
+/**
+ * squeezy_zone_take - take every page of a partition off the free lists
+ *
+ * May sleep. The partition must not be claimed nor claimable.
+ *
+ * Return: 0, or the number of pages in use; nothing has been taken then.
+ */
+unsigned long squeezy_zone_take(struct squeezy_partition *p)
+{
+	return until_empty(p, take_if_empty);
+}
+
+/**
+ * squeezy_zone_park - make the pages that were taken invisible
+ *
+ * On return nobody reads or writes them: neither the allocator nor a pfn
+ * walker, nor a /proc/kcore reader that was in the middle of one.
+ */
+void squeezy_zone_park(struct squeezy_partition *p)
+{
+	adjust_managed_page_count(pfn_to_page(p->start_pfn), -(long)squeezy_layout.pages);
+	page_offline_begin();
+	offline_mem_sections(p->start_pfn, p->start_pfn + squeezy_layout.pages);
+	page_offline_end();
+}
+
+/* What free_pages_prepare() would have done to a page that is being freed. */
+static void prepare_contents(struct page *page)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAX_ORDER_NR_PAGES; i++) {
+		if (want_init_on_free())
+			clear_highpage_kasan_tagged(page + i);
+		if (i % 512 == 0)
+			cond_resched();
+	}
+	kernel_poison_pages(page, MAX_ORDER_NR_PAGES);
+}
+
+/**
+ * squeezy_zone_unpark - give the pages of a plugged partition to the allocator
+ */
+void squeezy_zone_unpark(struct squeezy_partition *p)
+{
+	struct zone *zone = p->zone;
+	unsigned long flags;
+	struct page *page;
+
+	if (want_init_on_free() || page_poisoning_enabled_static())
+		for_each_max_order_page(page, p)
+			prepare_contents(page);
+	online_mem_sections(p->start_pfn, p->start_pfn + squeezy_layout.pages);
+	adjust_managed_page_count(pfn_to_page(p->start_pfn), squeezy_layout.pages);
+	spin_lock_irqsave(&zone->lock, flags);
+	for_each_max_order_page(page, p)
+		__putback_isolated_page(page, MAX_PAGE_ORDER, MIGRATE_MOVABLE);
+	spin_unlock_irqrestore(&zone->lock, flags);
+}

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "suite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CGROUPS "/sys/fs/cgroup"
+#define SYSFS "/sys/kernel/mm/squeezy"
+#define PAGE 4096ul
+#define STATE_TIMEOUT_MS 20000
+#define CHILD_FAILED 99
+
+size_t partition_bytes;
+unsigned int partition_count;
+static jmp_buf test_end;
+static bool in_child;
+
+void check_msg(bool ok, const char *what, const char *file, int line, const char *fmt, ...)
+{
+	char detail[256];
+	va_list ap;
+
+	if (ok)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(detail, sizeof(detail), fmt, ap);
+	va_end(ap);
+	check(false, what, file, line, detail);
+}
+
+void check(bool ok, const char *what, const char *file, int line, const char *detail)
+{
+	if (ok)
+		return;
+	printf("# %s:%d: %s is false (errno %d) %s\n", file, line, what, errno, detail);
+	fflush(stdout);
+	if (in_child)
+		_exit(CHILD_FAILED);
+	longjmp(test_end, 1);
+}
+
+void sleep_ms(unsigned int ms)
+{
+	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
+
+	nanosleep(&ts, NULL);
+}
+
+bool wait_until(bool (*fn)(void *arg), void *arg, unsigned int timeout_ms)
+{
+	for (unsigned int waited = 0; waited < timeout_ms; waited += 2) {
+		if (fn(arg))
+			return true;
+		sleep_ms(2);
+	}
+	return fn(arg);
+}
+
+static int read_file(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = read(fd, buf, size - 1);
+	close(fd);
+	if (n < 0)
+		return -errno;
+	buf[n] = '\0';
+	buf[strcspn(buf, "\n")] = size > 4096 ? '\n' : '\0';
+	return 0;
+}
+
+static int write_file(const char *path, const char *text, int flags)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | flags);
+	int rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/* The number behind "key " in a flat keyed file. */
+static uint64_t flat_key(const char *path, const char *key)
+{
+	static char text[65536];
+	size_t len = strlen(key);
+
+	CHECK_MSG(read_file(path, text, sizeof(text)) == 0, "%s", path);
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		if (!strncmp(line, key, len) && line[len] == ' ')
+			return strtoull(line + len + 1, NULL, 10);
+	CHECK_MSG(false, "%s has no %s", path, key);
+	return 0;
+}
+
+static uint64_t number_in(const char *path)
+{
+	char text[64];
+
+	CHECK_MSG(read_file(path, text, sizeof(text)) == 0, "%s", path);
+	return strtoull(text, NULL, 10);
+}
+
+uint64_t counter(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), SYSFS "/counters/%s", name);
+	return number_in(path);
+}
+
+uint64_t vmstat(const char *name)
+{
+	return flat_key("/proc/vmstat", name);
+}
+
+uint64_t partition_value(unsigned int id, const char *file)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), SYSFS "/partition%u/%s", id, file);
+	return number_in(path);
+}
+
+int partition_nid(unsigned int id)
+{
+	return (int)partition_value(id, "node");
+}
+
+bool has_state(unsigned int id, const char *state)
+{
+	char path[128], text[32];
+
+	snprintf(path, sizeof(path), SYSFS "/partition%u/state", id);
+	CHECK_MSG(read_file(path, text, sizeof(text)) == 0, "%s", path);
+	return !strcmp(text, state);
+}
+
+struct wanted_state {
+	unsigned int id;
+	const char *state;
+};
+
+static bool state_reached(void *arg)
+{
+	struct wanted_state *w = arg;
+
+	return has_state(w->id, w->state);
+}
+
+void wait_state(unsigned int id, const char *state)
+{
+	struct wanted_state w = { id, state };
+
+	CHECK_MSG(wait_until(state_reached, &w, STATE_TIMEOUT_MS), "partition %u is not %s", id, state);
+}
+
+void host_request(unsigned int partitions)
+{
+	printf("@host request %zu\n", partitions * partition_bytes);
+	fflush(stdout);
+}
+
+static bool all_plugged(void *arg)
+{
+	unsigned int *wanted = arg, plugged = 0;
+
+	for (unsigned int i = 0; i < partition_count; i++) {
+		if (partition_value(i, "plugged_bytes") == partition_bytes)
+			plugged++;
+		else if (partition_value(i, "plugged_bytes"))
+			return false;
+		if (has_state(i, "mapping"))
+			return false;
+	}
+	return plugged == *wanted;
+}
+
+void populate(unsigned int partitions)
+{
+	host_request(partitions);
+	CHECK_MSG(wait_until(all_plugged, &partitions, STATE_TIMEOUT_MS), "%u partitions are not plugged",
+		  partitions);
+}
+
+int cg_make(const char *cgroup)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), CGROUPS "/%s", cgroup);
+	return mkdir(path, 0755) ? -errno : 0;
+}
+
+int cg_remove(const char *cgroup)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), CGROUPS "/%s", cgroup);
+	return rmdir(path) ? -errno : 0;
+}
+
+static int cg_write_flags(const char *cgroup, const char *file, const char *text, int flags)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), CGROUPS "/%s/%s", cgroup, file);
+	return write_file(path, text, flags);
+}
+
+int cg_write(const char *cgroup, const char *file, const char *text)
+{
+	return cg_write_flags(cgroup, file, text, 0);
+}
+
+int cg_write_nonblock(const char *cgroup, const char *file, const char *text)
+{
+	return cg_write_flags(cgroup, file, text, O_NONBLOCK);
+}
+
+void cg_read(const char *cgroup, const char *file, char *buf, size_t size)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), CGROUPS "/%s/%s", cgroup, file);
+	CHECK_MSG(read_file(path, buf, size) == 0, "%s", path);
+}
+
+uint64_t cg_event(const char *cgroup, const char *file, const char *key)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), CGROUPS "/%s/%s", cgroup, file);
+	return flat_key(path, key);
+}
+
+unsigned int claim_new(const char *cgroup)
+{
+	char id[16];
+
+	CHECK(cg_make(cgroup) == 0);
+	CHECK(cg_write(cgroup, "memory.squeezy", "auto") == 0);
+	cg_read(cgroup, "memory.squeezy", id, sizeof(id));
+	CHECK_MSG(id[0] >= '0' && id[0] <= '9', "memory.squeezy says '%s'", id);
+	return (unsigned int)atoi(id);
+}
+
+static bool cg_gone(void *arg)
+{
+	return cg_remove(arg) == 0 || errno == ENOENT;
+}
+
+void cg_end(const char *cgroup)
+{
+	char name[64];
+
+	cg_write(cgroup, "cgroup.kill", "1");
+	snprintf(name, sizeof(name), "%s", cgroup);
+	CHECK_MSG(wait_until(cg_gone, name, 5000), "cgroup %s does not go", cgroup);
+}
+
+pid_t start_in(const char *cgroup, void (*fn)(void *arg), void *arg)
+{
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid)
+		return pid;
+	in_child = true;
+	if (cgroup)
+		CHECK(cg_write(cgroup, "cgroup.procs", "0") == 0);
+	fn(arg);
+	fflush(stdout);
+	_exit(0);
+}
+
+int wait_for(pid_t pid)
+{
+	int status;
+
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK_MSG(!WIFEXITED(status) || WEXITSTATUS(status) != CHILD_FAILED, "in the child %d", pid);
+	return status;
+}
+
+int run_in(const char *cgroup, void (*fn)(void *arg), void *arg)
+{
+	return wait_for(start_in(cgroup, fn, arg));
+}
+
+char *map_anon(size_t bytes)
+{
+	char *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(mem != MAP_FAILED);
+	return mem;
+}
+
+void touch(char *mem, size_t bytes, char value)
+{
+	for (size_t i = 0; i < bytes; i += PAGE)
+		mem[i] = value;
+}
+
+static void query_nodes(void **pages, int *nodes, size_t count)
+{
+	CHECK(syscall(SYS_move_pages, 0, count, pages, NULL, nodes, 0) == 0);
+}
+
+int node_of(const void *page)
+{
+	void *pages[1] = { (void *)page };
+	int node;
+
+	query_nodes(pages, &node, 1);
+	return node;
+}
+
+size_t pages_elsewhere(const char *mem, size_t bytes, int nid)
+{
+	void *pages[512];
+	int nodes[512];
+	size_t bad = 0;
+
+	for (size_t at = 0; at < bytes;) {
+		size_t n = 0;
+
+		for (; n < 512 && at < bytes; at += PAGE)
+			pages[n++] = (void *)(mem + at);
+		query_nodes(pages, nodes, n);
+		for (size_t i = 0; i < n; i++)
+			bad += nodes[i] != nid;
+	}
+	return bad;
+}
+
+static void set_up(void)
+{
+	char text[64];
+
+	mkdir("/proc", 0755);
+	mkdir("/sys", 0755);
+	mkdir("/tmp", 0755);
+	mount("proc", "/proc", "proc", 0, NULL);
+	mount("sysfs", "/sys", "sysfs", 0, NULL);
+	mount("cgroup2", CGROUPS, "cgroup2", 0, NULL);
+	mount("tmpfs", "/tmp", "tmpfs", 0, NULL);
+	write_file(CGROUPS "/cgroup.subtree_control", "+memory +pids", 0);
+	if (!read_file(SYSFS "/partition_bytes", text, sizeof(text)))
+		partition_bytes = strtoull(text, NULL, 10);
+	if (!read_file(SYSFS "/partitions", text, sizeof(text)))
+		partition_count = (unsigned int)atoi(text);
+}
+
+/* Cgroups that a failed test left behind would fail the next ones. */
+static void clean_up(void)
+{
+	static const char *const names[] = { "a/b", "a", "b", "c" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char name[16];
+
+		cg_write(names[i], "cgroup.kill", "1");
+		snprintf(name, sizeof(name), "%s", names[i]);
+		wait_until(cg_gone, name, 2000);
+	}
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+static unsigned int run_all(const struct test *tests)
+{
+	static unsigned int number;
+
+	for (const struct test *volatile t = tests; t->name; t++) {
+		volatile bool failed = true;
+
+		number++;
+		if (!setjmp(test_end)) {
+			t->run();
+			failed = false;
+		}
+		printf("%s %u - %s\n", failed ? "not ok" : "ok", number, t->name);
+		clean_up();
+	}
+	return number;
+}
+
+int main(void)
+{
+	unsigned int number;
+
+	set_up();
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (partition_count) {
+		run_all(placement_tests);
+		run_all(claim_tests);
+		number = run_all(drain_tests);
+	} else {
+		number = run_all(off_tests);
+	}
+	printf("1..%u\n", number);
+	fflush(stdout);
+	sync();
+	reboot(RB_POWER_OFF);
+	return 0;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the in-VM kernel tests share. The test program is PID 1 of a VM made for it; it prints TAP on the console and asks the host
+ * (tests/kernel/run.py) for device changes with lines "@host ...".
+ *
+ * Every test is a function that returns normally when it passed; CHECK ends it (and it alone) with the line that failed.
+ */
+#ifndef SQUEEZY_TESTS_KERNEL_HARNESS_H
+#define SQUEEZY_TESTS_KERNEL_HARNESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct test {
+	const char *name;
+	void (*run)(void);
+};
+
+#define CHECK(cond) check((cond), #cond, __FILE__, __LINE__, "")
+#define CHECK_MSG(cond, ...) check_msg((cond), #cond, __FILE__, __LINE__, __VA_ARGS__)
+
+void check(bool ok, const char *what, const char *file, int line, const char *detail);
+void check_msg(bool ok, const char *what, const char *file, int line, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
+/* Partition size and the number of partitions, from sysfs. */
+extern size_t partition_bytes;
+extern unsigned int partition_count;
+
+/* Asks the host to set the requested size to this many partitions. */
+void host_request(unsigned int partitions);
+
+/* Waits (at most 20 s) until a partition is in a state; CHECKs that it gets there. */
+void wait_state(unsigned int id, const char *state);
+bool has_state(unsigned int id, const char *state);
+
+/* Sets the request and waits until that many partitions are plugged. */
+void populate(unsigned int partitions);
+
+uint64_t counter(const char *name);
+uint64_t vmstat(const char *name);
+uint64_t partition_value(unsigned int id, const char *file);
+int partition_nid(unsigned int id);
+
+/* Files of a cgroup below /sys/fs/cgroup. Writes return 0 or -errno. */
+int cg_make(const char *cgroup);
+int cg_remove(const char *cgroup);
+int cg_write(const char *cgroup, const char *file, const char *text);
+int cg_write_nonblock(const char *cgroup, const char *file, const char *text);
+void cg_read(const char *cgroup, const char *file, char *buf, size_t size);
+uint64_t cg_event(const char *cgroup, const char *file, const char *key);
+
+/* Claims any partition for a new cgroup and returns its id. */
+unsigned int claim_new(const char *cgroup);
+/* Kills what is in it, removes it. */
+void cg_end(const char *cgroup);
+
+/* Runs fn in a child inside the cgroup; returns its wait status. A failed CHECK in the child counts as this test's. */
+int run_in(const char *cgroup, void (*fn)(void *arg), void *arg);
+pid_t start_in(const char *cgroup, void (*fn)(void *arg), void *arg);
+int wait_for(pid_t pid);
+
+/* Anonymous memory, and on which node a page of it lies (-errno if not there). */
+char *map_anon(size_t bytes);
+void touch(char *mem, size_t bytes, char value);
+int node_of(const void *page);
+/* Number of pages of [mem, mem + bytes) that are not on this node. */
+size_t pages_elsewhere(const char *mem, size_t bytes, int nid);
+
+bool wait_until(bool (*fn)(void *arg), void *arg, unsigned int timeout_ms);
+void sleep_ms(unsigned int ms);
+
+#endif

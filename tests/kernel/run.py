@@ -1,0 +1,180 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Boots the guest kernel with a test program as init, one VM per boot variant, and prints one TAP stream.
+
+The program (tests/kernel/guest) asks for device changes with console lines "@host request BYTES"; we pass them on over QMP.
+A kernel warning of any kind fails the variant. Usage: run.py [--kernel BZIMAGE] [--only VARIANT] [--keep-log DIR]
+"""
+
+import argparse
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+GUEST = os.path.join(TOP, "tests", "kernel", "guest")
+MIB = 1 << 20
+PARTITIONS, PARTITION = 4, 128 * MIB
+SHARED = 256 * MIB
+BOOT_SECONDS = 420
+SPLAT = re.compile(
+    r"WARNING:|BUG:|Oops|Call Trace|INFO: (task|rcu)|possible (circular|recursive)|general protection|"
+    r"Huh VM_FAULT_OOM|Kernel panic|bad page state|UBSAN|refcount_t|leaked"
+)
+LAYOUT = f"squeezy={PARTITIONS}x{PARTITION // MIB}M"
+
+# name: (command line, words that the log must hold)
+VARIANTS = {
+    "partitions": (LAYOUT, "partitions of 128 MiB"),
+    "init-on-free": (LAYOUT + " init_on_alloc=1 init_on_free=1", "partitions of 128 MiB"),
+    "off": ("", ""),
+    "bad-text": ("squeezy=nonsense", "squeezy=nonsense is not <count>x<size>"),
+    "bad-zero": ("squeezy=0x512M", "is out of range"),
+    "bad-count": ("squeezy=127x128M", "node ids"),
+    "bad-size": ("squeezy=4x100M", "not a multiple of the memory block size"),
+    "bad-huge": ("squeezy=4x99999999G", "is out of range"),
+    "no-memcg": (LAYOUT + " cgroup_disable=memory", "the memory controller is disabled"),
+}
+
+
+def entry(name, mode, data=b"", rdev=(0, 0), ino=[0]):
+    """One member of a newc cpio archive."""
+    ino[0] += 1
+    fields = [ino[0], mode, 0, 0, 1, 0, len(data), 0, 0, rdev[0], rdev[1], len(name) + 1, 0]
+    out = b"070701" + b"".join(b"%08X" % f for f in fields) + name.encode() + b"\0"
+    out += b"\0" * (-len(out) % 4) + data
+    return out + b"\0" * (-len(out) % 4)
+
+
+def make_initramfs(path):
+    """Compiles the test program and wraps it with a console into an initramfs."""
+    program = path + ".init"
+    sources = sorted(os.path.join(GUEST, f) for f in os.listdir(GUEST) if f.endswith(".c"))
+    flags = "-std=gnu17 -O2 -static -Wall -Wextra -Werror -Wno-unused-parameter -D_GNU_SOURCE".split()
+    subprocess.run(["gcc", *flags, "-o", program, *sources], check=True, timeout=300)
+    with open(program, "rb") as f:
+        init = f.read()
+    members = [("dev", 0o40755, b"", (0, 0)), ("dev/console", 0o20600, b"", (5, 1)), ("init", 0o100755, init, (0, 0))]
+    with open(path, "wb") as f:
+        for name, mode, data, rdev in members:
+            f.write(entry(name, mode, data, rdev))
+        f.write(entry("TRAILER!!!", 0))
+
+
+def qemu_command(kernel, initramfs, cmdline, qmp):
+    kvm = os.access("/dev/kvm", os.W_OK) and re.search(r"^flags.* (vmx|svm)( |$)", open("/proc/cpuinfo").read(), re.M)
+    accel = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=64", "-cpu", "max"]
+    region = PARTITIONS * PARTITION
+    return [
+        "qemu-system-x86_64", "-M", "q35,usb=off", *accel, "-smp", "2", "-nodefaults", "-no-user-config", "-display", "none",
+        "-m", f"size=512M,slots=2,maxmem={512 * MIB + region + SHARED + 1024 * MIB}", "-no-reboot",
+        "-kernel", kernel, "-initrd", initramfs,
+        "-append", f"console=ttyS0 loglevel=6 panic=-1 memhp_default_state=online_movable rcupdate.rcu_expedited=1 {cmdline}",
+        "-serial", "stdio", "-qmp", f"unix:{qmp},server=on,wait=off",
+        "-object", f"memory-backend-ram,id=mem0,size={region},reserve=off",
+        "-device", "virtio-mem-pci,id=vm0,memdev=mem0,node=0,requested-size=0,block-size=2M",
+        "-object", f"memory-backend-ram,id=mem1,size={SHARED},reserve=off",
+        "-device", f"virtio-mem-pci,id=vm1,memdev=mem1,node=0,requested-size={SHARED},block-size=2M",
+        "-numa", "node,nodeid=0,memdev=base", "-object", "memory-backend-ram,id=base,size=512M",
+    ]
+
+
+class Qmp:
+    def __init__(self, path):
+        deadline = time.monotonic() + 30
+        self.sock = socket.socket(socket.AF_UNIX)
+        while True:
+            try:
+                self.sock.connect(path)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        self.sock.settimeout(30)
+        self.file = self.sock.makefile("rw")
+        self.file.readline()
+        self.call("qmp_capabilities")
+
+    def call(self, command, **arguments):
+        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.file.flush()
+        while True:
+            answer = json.loads(self.file.readline())
+            if "return" in answer or "error" in answer:
+                return answer
+
+
+def run_variant(name, kernel, initramfs, workdir):
+    """Boots one VM. Returns the TAP results [(ok, name)] and the console's lines."""
+    cmdline, expected = VARIANTS[name]
+    qmp_path = os.path.join(workdir, "qmp")
+    command = qemu_command(kernel, initramfs, cmdline, qmp_path)
+    proc = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace")
+    timer = threading.Timer(BOOT_SECONDS, proc.kill)
+    timer.start()
+    results, lines, planned = [], [], None
+    try:
+        qmp = Qmp(qmp_path)
+        for line in proc.stdout:
+            line = line.rstrip("\r\n")
+            lines.append(line)
+            if line.startswith("@host request "):
+                answer = qmp.call("qom-set", path="/machine/peripheral/vm0", property="requested-size", value=int(line.split()[2]))
+                if "error" in answer:
+                    lines.append(f"# QMP: {answer}")
+            elif match := re.match(r"(not ok|ok) \d+ - (.*)", line):
+                results.append((match[1] == "ok", match[2]))
+            elif match := re.match(r"1\.\.(\d+)$", line):
+                planned = int(match[1])
+    finally:
+        timer.cancel()
+        proc.kill()
+        proc.wait()
+        if os.path.exists(qmp_path):
+            os.unlink(qmp_path)
+    splats = [line for line in lines if SPLAT.search(line)]
+    results.append((planned is not None and planned == len(results), "all tests were run"))
+    results.append((not splats, "no kernel warning" + "".join(f" [{s[:100]}]" for s in splats[:3])))
+    results.append((any(expected in line for line in lines), f"the log says '{expected}'"))
+    return results, lines
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kernel", default=os.path.join(TOP, "build", "kernel", "bzImage"))
+    parser.add_argument("--only", action="append", choices=VARIANTS)
+    parser.add_argument("--log-dir", default=os.path.join(TOP, "build", "log"))
+    options = parser.parse_args()
+    if not os.access(options.kernel, os.R_OK):
+        sys.exit(f"kernel tests: there is no kernel {options.kernel}: run tools/build kernel first")
+    os.makedirs(options.log_dir, exist_ok=True)
+    number, failed = 0, 0
+    with tempfile.TemporaryDirectory() as workdir:
+        initramfs = os.path.join(workdir, "initramfs")
+        make_initramfs(initramfs)
+        for name in options.only or VARIANTS:
+            results, lines = run_variant(name, options.kernel, initramfs, workdir)
+            log = os.path.join(options.log_dir, f"kernel-{name}.log")
+            with open(log, "w") as f:
+                f.write("\n".join(lines) + "\n")
+            for ok, what in results:
+                number += 1
+                failed += not ok
+                print(f"{'ok' if ok else 'not ok'} {number} - kernel {name}: {what}", flush=True)
+            if not all(ok for ok, _ in results):
+                for line in lines:
+                    if line.startswith("# ") or SPLAT.search(line):
+                        print("# " + line)
+                print(f"# the whole console: {log}", flush=True)
+    print(f"1..{number}")
+    sys.exit(1 if failed else 0)
+
+
+main()
