@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "graph.h"
+#include "demonstration/graph.h"
 
 #include <errno.h>
 #include <stdbool.h>
