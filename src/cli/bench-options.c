@@ -125,7 +125,7 @@ static void set_quick(struct bench_options *o)
 {
 	o->sizes_bytes[0] = BLOCK_BYTES;
 	o->n_sizes = 1;
-	o->instances = 4;
+	o->instances = 3;
 	o->samples = 1;
 }
 
