@@ -38,7 +38,7 @@ const char net_rules[] =
 	"  ip daddr { 0.0.0.0/8, 10.0.2.0/24, 10.88.0.0/16, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/3 } reject\n"
 	"  accept\n"
 	" }\n"
-	" chain masquerade { type nat hook postrouting priority 100;\n"
+	" chain outside { type nat hook postrouting priority 100;\n"
 	"  oifname \"eth0\" ip saddr 10.88.0.0/16 masquerade\n"
 	" }\n"
 	"}\n";
