@@ -283,15 +283,21 @@ int vm_new(struct event_base *base, const struct vm_config *config, const struct
 	return 0;
 }
 
+void vm_end(struct vm *vm)
+{
+	if (!vm->pid)
+		return;
+	send_kill(vm);
+	(void)waitpid(vm->pid, NULL, 0);
+	tear_down(vm);
+	vm->state = VM_DEAD;
+}
+
 void vm_free(struct vm *vm)
 {
 	if (!vm)
 		return;
-	if (vm->pid) {
-		send_kill(vm);
-		waitpid(vm->pid, NULL, 0);
-		tear_down(vm);
-	}
+	vm_end(vm);
 	if (vm->deadline)
 		event_free(vm->deadline);
 	if (vm->poll_timer)

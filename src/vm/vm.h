@@ -121,6 +121,9 @@ int vm_new(struct event_base *base, const struct vm_config *config, const struct
  * callbacks, only VM_DEAD may call it. */
 void vm_free(struct vm *vm);
 
+/* SIGKILL, reaped and torn down on return: calls under way complete with EPIPE from inside; no state callback. Idempotent. */
+void vm_end(struct vm *vm);
+
 /* Starts QEMU. Progress and failure come through the state callback. */
 int vm_start(struct vm *vm, struct err *err);
 

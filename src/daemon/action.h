@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An action's document: what PUT makes of a request and of what was there before, and what GET shows of it. Pure: JSON in, JSON out.
+ * Errors carry OpenWhisk's sentences; -EINVAL is a 400, -EFBIG a 413.
+ */
+#ifndef SQUEEZY_DAEMON_ACTION_H
+#define SQUEEZY_DAEMON_ACTION_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/limits.h"
+
+struct err;
+
+/* OpenWhisk's rule for a name: word characters, inside also "@ .&-", at most 256, no blank at the end. */
+bool action_name_ok(const char *name);
+
+/*
+ * The document after PUT. request: the body (an object). before: the document so far, or NULL for a new action. Both borrowed. The new
+ * document is the caller's.
+ */
+int action_put(const json_t *request, const json_t *before, const char *ns, const char *name, uint64_t now_ms, json_t **ret,
+	       struct err *err);
+
+/* Forms of a document: without code, and the line of a list. New objects. */
+json_t *action_without_code(const json_t *document);
+json_t *action_summary(const json_t *document);
+
+/* Arguments of a call: the action's parameters, overridden by body (may be NULL). New object, NULL: out of memory. */
+json_t *action_arguments(const json_t *document, const json_t *body);
+
+/* Value of an annotation, NULL if absent. Borrowed. */
+json_t *action_annotation(const json_t *document, const char *key);
+
+/* Limits of a stored document. */
+struct limits action_limits(const json_t *document);
+
+/* True when code is a whole, non-empty base64 text, which is how OpenWhisk tells archives from source. */
+bool action_code_is_binary(const char *code);
+
+/* Kinds and default, for GET /: {"python":[{...}]}. New object. */
+json_t *action_runtimes(void);
+
+#endif

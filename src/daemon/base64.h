@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SQUEEZY_DAEMON_BASE64_H
+#define SQUEEZY_DAEMON_BASE64_H
+
+#include <stddef.h>
+
+/* Base64 text (RFC 4648, padded, no line ends) of len bytes; malloc()ed, NULL: out of memory. */
+char *base64_encode(const char *bytes, size_t len);
+
+#endif

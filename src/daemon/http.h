@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The REST front: evhttp on one address, a route table, the API key, transaction ids, OpenWhisk's error bodies. The network is hostile:
+ * headers, bodies and times are bounded before a route sees a request.
+ *
+ * A route handler owns the request until it answers it, now or later, with exactly one http_reply... call. A client that went away
+ * before makes no difference to the handler: the answer is dropped.
+ */
+#ifndef SQUEEZY_DAEMON_HTTP_H
+#define SQUEEZY_DAEMON_HTTP_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct err;
+struct event_base;
+struct http_request;
+struct http_server;
+
+enum http_method {
+	HTTP_GET = 1,
+	HTTP_PUT = 2,
+	HTTP_POST = 4,
+	HTTP_DELETE = 8,
+};
+
+struct http_route {
+	enum http_method method;
+	const char *path;		/* segments; "{}" takes one segment, decoded */
+	bool open;			/* needs no API key */
+	void (*handle)(void *arg, struct http_request *request);
+};
+
+/* routes ends with a NULL path and is kept by reference, as key is. */
+struct http_config {
+	const char *address;
+	uint16_t port;			/* 0: any free one */
+	const struct http_route *routes;
+	void *arg;
+	const char *key;		/* "uuid:secret" */
+};
+
+int http_new(struct event_base *base, const struct http_config *config, struct http_server **ret, struct err *err);
+
+/* Closes every connection; requests still owned by handlers stay valid until answered, which must happen before the loop is freed. */
+void http_free(struct http_server *server);
+
+uint16_t http_port(const struct http_server *server);
+
+/* Looking at a request. Strings live as long as it does. */
+const char *http_segment(const struct http_request *request, unsigned int index);	/* what the index-th "{}" took */
+const char *http_query(const struct http_request *request, const char *key);		/* NULL if absent */
+const char *http_transaction(const struct http_request *request);
+
+/* Query values. 0, -EINVAL (the request has then been answered with a 400). absent keys leave *ret alone. */
+int http_query_bool(struct http_request *request, const char *key, bool *ret);
+int http_query_int(struct http_request *request, const char *key, int64_t least, int64_t most, int64_t *ret);
+
+/*
+ * The body as a JSON object: *ret is owned by the caller, NULL for an empty body. Bodies above most bytes answer 413, other types 415,
+ * what is no object 400: then -EINVAL is returned and the request is gone.
+ */
+int http_body_object(struct http_request *request, size_t most, json_t **ret);
+
+/* Answers. They end the request. json is stolen (NULL: out of memory, 500). */
+void http_reply(struct http_request *request, int status, json_t *json);
+void http_reply_text(struct http_request *request, int status, const char *text);
+void http_reply_error(struct http_request *request, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* A header of the answer to come. */
+void http_set_header(struct http_request *request, const char *name, const char *value);
+
+#endif

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+/* An instance's working life: container, init, runs. Its end is in reclaim.c. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "daemon/pool-internal.h"
+
+#define CLAIM_MS	60000	/* a populated partition must be there by then */
+#define GRACE_MS	5000	/* the agent enforces a call's limit; this much later we stop waiting for it */
+#define PIDS_MAX	1024	/* OpenWhisk's --pids-limit */
+#define NO_RESOURCES	"Failed to provision resources to run the action."
+
+static const struct {
+	const char *name;
+	enum policy_instance_state policy;
+} states[] = {
+	[INSTANCE_CREATING] = { "creating", POLICY_BUSY },
+	[INSTANCE_INIT] = { "init", POLICY_BUSY },
+	[INSTANCE_RUNNING] = { "running", POLICY_BUSY },
+	[INSTANCE_IDLE] = { "idle", POLICY_IDLE },
+	[INSTANCE_LEAVING] = { "leaving", POLICY_LEAVING },
+};
+
+enum policy_instance_state instance_policy_state(const struct instance *instance)
+{
+	return states[instance->state].policy;
+}
+
+const char *instance_state_name(enum instance_state state)
+{
+	return states[state].name;
+}
+
+void instance_free(struct instance *instance)
+{
+	TAILQ_REMOVE(&instance->machine->instances, instance, link);
+	json_decref(instance->created);
+	free(instance->action);
+	free(instance);
+}
+
+static struct call *take_call(struct instance *instance)
+{
+	struct call *call = instance->call;
+
+	instance->call = NULL;
+	return call;
+}
+
+/* Ends the call; the instance goes on or leaves. */
+static void end_call(struct instance *instance, struct outcome *outcome, bool usable)
+{
+	struct pool *pool = instance->machine->pool;
+	struct call *call = take_call(instance);
+
+	instance->calls++;
+	if (usable && !instance->retired) {
+		instance->state = INSTANCE_IDLE;
+		instance->idle_since_ns = clock_ns(CLOCK_MONOTONIC);
+	} else {
+		reclaim_start(instance, usable ? "action changed" : "failed", true);
+	}
+	call_finish(call, outcome);
+	pool_kick(pool);
+}
+
+static void fail_call(struct instance *instance, const struct err *why)
+{
+	struct outcome outcome;
+
+	log_warning("%s: %s: %s", instance->machine->id, instance->action, why->text);
+	outcome_whisk_error(NO_RESOURCES, &outcome);
+	end_call(instance, &outcome, false);
+}
+
+static void on_ran(void *arg, const struct vm_reply *reply)
+{
+	struct instance *instance = arg;
+	struct call *call = instance->call;
+	struct outcome outcome;
+
+	call->times.run_ms = (reply->answered_ns - call->step_ns) / NS_PER_MS;
+	if (reply->status)
+		outcome_from_answer(OUTCOME_RUN, &call->limits, reply->status, reply->body, &outcome);
+	else
+		outcome_from_silence(OUTCOME_RUN, &call->limits, reply->err.code == ETIMEDOUT, &outcome);
+	if (!reply->status)
+		log_warning("%s: activation %s: %s", instance->machine->id, call->id, reply->err.text);
+	end_call(instance, &outcome, reply->status == 200);
+}
+
+static void run(struct instance *instance)
+{
+	struct call *call = instance->call;
+	unsigned int limit = (unsigned int)call->limits.timeout;
+	json_t *body = call_environment(call, false);
+	struct err err;
+	int r;
+
+	json_object_set(body, "value", call->arguments);
+	json_object_set_new(body, "timeout_ms", json_integer(limit));
+	json_object_set_new(body, "logs_max_bytes", json_integer((json_int_t)call->limits.logs << 20));
+	json_object_set_new(body, "result_max_bytes", json_integer(LIMITS_RESULT_MAX));
+	instance->state = INSTANCE_RUNNING;
+	call->step_ns = clock_ns(CLOCK_MONOTONIC);
+	r = vm_container_run(instance->machine->vm, instance->id, body, limit + GRACE_MS, (struct vm_done){ on_ran, instance }, &err);
+	json_decref(body);
+	if (r < 0)
+		fail_call(instance, &err);
+}
+
+static void on_initialized(void *arg, const struct vm_reply *reply)
+{
+	struct instance *instance = arg;
+	struct call *call = instance->call;
+	struct outcome outcome;
+
+	call->times.init_ms = (reply->answered_ns - call->step_ns) / NS_PER_MS;
+	if (reply->status)
+		outcome_from_answer(OUTCOME_INIT, &call->limits, reply->status, reply->body, &outcome);
+	else
+		outcome_from_silence(OUTCOME_INIT, &call->limits, reply->err.code == ETIMEDOUT, &outcome);
+	if (reply->status != 200) {
+		end_call(instance, &outcome, false);
+		return;
+	}
+	call->init_logs = json_incref(outcome.logs);
+	outcome_clear(&outcome);
+	run(instance);
+}
+
+/* Waiting is over: what follows is the function's time. */
+static void begin(struct call *call, bool cold)
+{
+	call->times.cold = cold;
+	call->times.start_ms = epoch_ms();
+	call->times.wait_ms = (clock_ns(CLOCK_MONOTONIC) - call->arrived_ns) / NS_PER_MS;
+}
+
+static void init(struct instance *instance)
+{
+	struct call *call = instance->call;
+	json_t *exec = json_object_get(call->document, "exec"), *main_name = json_object_get(exec, "main"), *body;
+	unsigned int limit = (unsigned int)call->limits.timeout;
+	struct err err;
+	int r;
+
+	begin(call, true);
+	body = json_pack("{s:{s:s, s:o, s:O, s:O, s:o}, s:i}", "value", "name", call->name, "main",
+			 main_name ? json_incref(main_name) : json_string("main"), "code", json_object_get(exec, "code"),
+			 "binary", json_object_get(exec, "binary"), "env", call_environment(call, true), "timeout_ms", (int)limit);
+	instance->state = INSTANCE_INIT;
+	call->step_ns = clock_ns(CLOCK_MONOTONIC);
+	r = vm_container_init(instance->machine->vm, instance->id, body, limit + GRACE_MS, (struct vm_done){ on_initialized, instance }, &err);
+	json_decref(body);
+	if (r < 0)
+		fail_call(instance, &err);
+}
+
+static void on_created(void *arg, const struct vm_reply *reply)
+{
+	const char *said = json_string_value(json_object_get(reply->body, "error"));
+	json_t *partition = json_object_get(reply->body, "partition");
+	struct instance *instance = arg;
+	struct err why = reply->err;
+
+	if (reply->status != 201) {
+		if (reply->status)
+			err_set(&why, EREMOTEIO, "the agent made no container (%d): %.300s", reply->status, said ? said : "no reason given");
+		fail_call(instance, &why);
+		return;
+	}
+	if (json_is_integer(partition) && json_integer_value(partition) >= 0 && json_integer_value(partition) < 126)
+		instance->partition = (int)json_integer_value(partition);
+	instance->created = json_incref(reply->body);
+	init(instance);
+}
+
+static struct instance *instance_new(struct machine *machine, struct call *call)
+{
+	struct instance *instance = calloc(1, sizeof(*instance));
+
+	if (!instance || asprintf(&instance->action, "%s/%s", call->ns, call->name) < 0) {
+		free(instance);
+		return NULL;
+	}
+	snprintf(instance->id, sizeof(instance->id), "i%llu", (unsigned long long)++machine->pool->last_instance);
+	instance->machine = machine;
+	instance->revision = call->revision;
+	instance->state = INSTANCE_CREATING;
+	instance->call = call;
+	instance->partition = -1;
+	instance->memory_bytes = (uint64_t)call->limits.memory << 20;
+	TAILQ_INSERT_TAIL(&machine->instances, instance, link);
+	return instance;
+}
+
+void instance_create(struct machine *machine, struct call *call)
+{
+	struct instance *instance = instance_new(machine, call);
+	struct vm_container container;
+	struct err err;
+
+	if (!instance) {
+		call_fail(call, NO_RESOURCES);
+		return;
+	}
+	machine_grow(machine);
+	/* The claim waits in the guest for the partition that was just asked for. Files of an instance may take a quarter of its limit. */
+	container = (struct vm_container){
+		.id = instance->id, .memory_bytes = instance->memory_bytes, .tmpfs_bytes = instance->memory_bytes / 4,
+		.kind = json_string_value(json_object_get(json_object_get(call->document, "exec"), "kind")), .pids_max = PIDS_MAX,
+		.timeout_ms = CLAIM_MS,
+	};
+	if (vm_container_create(machine->vm, &container, (struct vm_done){ on_created, instance }, &err) < 0)
+		fail_call(instance, &err);
+}
+
+void instance_run(struct instance *instance, struct call *call)
+{
+	instance->call = call;
+	begin(call, false);
+	run(instance);
+}

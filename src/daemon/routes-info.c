@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the server is, and what goes on in it. */
+#include <errno.h>
+
+#include "base/err.h"
+#include "daemon/action.h"
+#include "daemon/limits.h"
+#include "daemon/pool.h"
+#include "daemon/routes.h"
+
+void route_root(void *arg, struct http_request *request)
+{
+	json_t *limits = json_pack("{s:i, s:i, s:i, s:i}", "actions_per_minute", 1000000, "triggers_per_minute", 0, "concurrent_actions",
+				   POOL_CALLS_MAX, "sequence_length", 0);
+
+	limits_describe(limits);
+	http_reply(request, 200, json_pack("{s:s, s:{s:s, s:s}, s:[s], s:o, s:o}", "description", "OpenWhisk", "support", "github", "",
+					   "slack", "", "api_paths", "/api/v1", "limits", limits, "runtimes", action_runtimes()));
+}
+
+void route_api(void *arg, struct http_request *request)
+{
+	http_reply(request, 200, json_pack("{s:s, s:s, s:s, s:s, s:s, s:{s:s, s:s}}", "description", "OpenWhisk API",
+					   "api_version", "1.0.0", "api_version_path", "v1", "build", "squeezy-" SQUEEZY_VERSION, "buildno",
+					   SQUEEZY_VERSION, "swagger_paths", "ui", "/docs", "api-docs", "/api-docs"));
+}
+
+void route_ping(void *arg, struct http_request *request)
+{
+	http_reply_text(request, 200, "pong");
+}
+
+void route_namespaces(void *arg, struct http_request *request)
+{
+	http_reply(request, 200, json_pack("[s]", "guest"));
+}
+
+void route_status(void *arg, struct http_request *request)
+{
+	struct service *service = arg;
+
+	http_reply(request, 200, pool_status(service->pool));
+}
+
+void route_reclaims(void *arg, struct http_request *request)
+{
+	struct service *service = arg;
+
+	http_reply(request, 200, pool_reclaims(service->pool));
+}
+
+void route_samples(void *arg, struct http_request *request)
+{
+	struct service *service = arg;
+
+	http_reply(request, 200, pool_samples(service->pool));
+}
+
+void route_samples_clear(void *arg, struct http_request *request)
+{
+	struct service *service = arg;
+
+	pool_clear_samples(service->pool);
+	http_reply(request, 200, json_object());
+}
+
+/* {"idle": true} or {"instance": "i7"} */
+void route_evict(void *arg, struct http_request *request)
+{
+	struct service *service = arg;
+	const char *id;
+	unsigned int count;
+	struct err err;
+	json_t *body;
+	int r;
+
+	if (http_body_object(request, 4096, &body) < 0)
+		return;
+	id = json_string_value(json_object_get(body, "instance"));
+	if (!id && !json_is_true(json_object_get(body, "idle"))) {
+		http_reply_error(request, 400, "The request content was malformed:\nsay {\"idle\": true}, or {\"instance\": \"<id>\"}");
+	} else {
+		r = pool_evict(service->pool, id, &count, &err);
+		if (r < 0)
+			http_reply_error(request, r == -ENOENT ? 404 : 409, "%s", err.text);
+		else
+			http_reply(request, 202, json_pack("{s:i}", "evicting", (int)count));
+	}
+	json_decref(body);
+}
+
+void route_shutdown(void *arg, struct http_request *request)
+{
+	struct service *service = arg;
+
+	http_reply(request, 202, json_object());
+	service->shut_down(service->shut_down_arg);
+}
