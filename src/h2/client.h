@@ -7,6 +7,7 @@
  *
  * Callbacks run from the event loop, never from inside a call of this interface except h2_client_free(). From a callback anything
  * here may be called, h2_client_free() of the same client included.
+ * The program must ignore SIGPIPE.
  */
 #ifndef SQUEEZY_H2_CLIENT_H
 #define SQUEEZY_H2_CLIENT_H

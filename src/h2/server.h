@@ -4,6 +4,7 @@
  *
  * A call is handed over when its whole body is here. The peer is hostile: at most H2_SERVER_STREAMS_MAX calls at once, H2_HEADERS_MAX
  * bytes of headers each, body_max bytes of body each and body_total_max bytes of bodies together.
+ * The program must ignore SIGPIPE.
  */
 #ifndef SQUEEZY_H2_SERVER_H
 #define SQUEEZY_H2_SERVER_H
