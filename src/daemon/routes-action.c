@@ -85,7 +85,7 @@ void route_action_put(void *arg, struct http_request *request)
 {
 	struct service *service = arg;
 	const char *ns, *name;
-	json_t *body, *document;
+	json_t *body, *document = NULL;
 	bool overwrite = false;
 	struct err err;
 	int r;
