@@ -24,7 +24,7 @@ PARTITIONS, PARTITION = 4, 128 * MIB
 SHARED = 256 * MIB
 BOOT_SECONDS = 420
 SPLAT = re.compile(
-    r"WARNING:|BUG:|Oops|Call Trace|INFO: (task|rcu)|possible (circular|recursive)|general protection|"
+    r"WARNING:|BUG:|Oops|INFO: (task|rcu)|possible (circular|recursive)|general protection|"
     r"Huh VM_FAULT_OOM|Kernel panic|bad page state|UBSAN|refcount_t|leaked"
 )
 LAYOUT = f"squeezy={PARTITIONS}x{PARTITION // MIB}M"
@@ -75,7 +75,7 @@ def qemu_command(kernel, initramfs, cmdline, qmp):
         "qemu-system-x86_64", "-M", "q35,usb=off", *accel, "-smp", "2", "-nodefaults", "-no-user-config", "-display", "none",
         "-m", f"size=512M,slots=2,maxmem={512 * MIB + region + SHARED + 1024 * MIB}", "-no-reboot",
         "-kernel", kernel, "-initrd", initramfs,
-        "-append", f"console=ttyS0 loglevel=6 panic=-1 memhp_default_state=online_movable rcupdate.rcu_expedited=1 {cmdline}",
+        "-append", f"console=ttyS0 loglevel=7 panic=-1 memhp_default_state=online_movable rcupdate.rcu_expedited=1 {cmdline}",
         "-serial", "stdio", "-qmp", f"unix:{qmp},server=on,wait=off",
         "-object", f"memory-backend-ram,id=mem0,size={region},reserve=off",
         "-device", "virtio-mem-pci,id=vm0,memdev=mem0,node=0,requested-size=0,block-size=2M",

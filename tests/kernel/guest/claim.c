@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,7 +72,7 @@ static void test_bad_input(void)
 	CHECK(cg_write("a", "memory.squeezy", huge) < 0);
 	free(huge);
 	CHECK(access("/sys/fs/cgroup/memory.squeezy", F_OK) != 0);
-	CHECK(has_state(0, "populated"));
+	wait_state(0, "populated");
 	cg_end("a");
 }
 
@@ -94,7 +95,7 @@ static void test_unprivileged(void)
 	CHECK(run_in(NULL, unprivileged, NULL) == 0);
 	CHECK(chown("/sys/fs/cgroup/a/memory.squeezy", 65534, 65534) == 0);
 	CHECK(run_in(NULL, delegated, NULL) == 0);
-	CHECK(has_state(0, "populated"));
+	wait_state(0, "populated");
 	cg_end("a");
 }
 
@@ -159,7 +160,7 @@ static void test_kill_while_waiting(void)
 	kill(pid, SIGKILL);
 	CHECK(WIFSIGNALED(wait_for(pid)));
 	populate(1);
-	CHECK(has_state(0, "populated"));
+	wait_state(0, "populated");
 	cg_end("a");
 }
 
@@ -198,6 +199,7 @@ static void bystander(void *arg)
 		char *mem = map_anon(MIB);
 
 		touch(mem, MIB, 1);
+		munmap(mem, MIB);
 		sleep_ms(1);
 	}
 }

@@ -190,7 +190,9 @@ static bool all_plugged(void *arg)
 			plugged++;
 		else if (partition_value(i, "plugged_bytes"))
 			return false;
-		if (has_state(i, "mapping"))
+		/* Plugged, and not yet in the hands of the allocator. */
+		if (has_state(i, "mapping") ||
+		    (partition_value(i, "plugged_bytes") && has_state(i, "parked")))
 			return false;
 	}
 	return plugged == *wanted;
@@ -366,6 +368,8 @@ static void set_up(void)
 	mount("sysfs", "/sys", "sysfs", 0, NULL);
 	mount("cgroup2", CGROUPS, "cgroup2", 0, NULL);
 	mount("tmpfs", "/tmp", "tmpfs", 0, NULL);
+	/* The kernel turns huge pages off in a VM that boots with less than 512 MiB. */
+	write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise", 0);
 	write_file(CGROUPS "/cgroup.subtree_control", "+memory +pids", 0);
 	if (!read_file(SYSFS "/partition_bytes", text, sizeof(text)))
 		partition_bytes = strtoull(text, NULL, 10);

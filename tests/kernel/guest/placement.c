@@ -97,7 +97,8 @@ static void thp_child(void *arg)
 	CHECK(madvise(mem, 32 * MIB, MADV_HUGEPAGE) == 0);
 	before = vmstat("thp_fault_alloc");
 	touch(mem, 32 * MIB, 1);
-	CHECK(vmstat("thp_fault_alloc") - before >= 15);
+	CHECK_MSG(vmstat("thp_fault_alloc") - before >= 15, "%lu of at least 15, %lu fallbacks",
+		  vmstat("thp_fault_alloc") - before, vmstat("thp_fault_fallback"));
 	CHECK(pages_elsewhere(mem, 32 * MIB, nid) == 0);
 }
 
