@@ -109,3 +109,8 @@ void claim_stop(struct claim *claim)
 	claim->retry = NULL;
 	fd_close(&claim->fd);
 }
+
+void claim_release(int cgroup_fd)
+{
+	file_write_text(cgroup_fd, "memory.squeezy", "none");
+}

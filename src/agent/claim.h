@@ -31,6 +31,9 @@ void claim_init(struct claim *claim);
 /* Starts claiming for the cgroup directory. 1: held at once, partition set. 0: `ended` will be called. -errno: this kernel or cgroup cannot. */
 int claim_start(struct claim *claim, struct event_base *base, struct pri *pri, int cgroup_fd, struct err *err);
 
+/* Gives the partition of an empty cgroup back before the cgroup is removed, which takes longer. A refusal is no harm: removal releases it, too. */
+void claim_release(int cgroup_fd);
+
 /* Ends waiting. What is held stays held until the cgroup is removed. */
 void claim_stop(struct claim *claim);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Ending a container: kill, empty, remove, answer, clean up; in this order, because the partition is free after the third. */
+/* Ending a container: kill, empty, release, remove, answer, clean up; in this order, because the host waits for the third. */
 #include "agent/container.h"
 
 #include <errno.h>
@@ -125,6 +125,8 @@ static void try_remove(struct container *container)
 			return;
 		}
 		container->empty_ns = clock_ns(CLOCK_BOOTTIME);
+		if (container->claim.partition >= 0)
+			claim_release(container->cgroup.fd);
 		stop_watching(container);
 	}
 	r = cgroup_remove(&container->cgroup);
