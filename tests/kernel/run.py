@@ -36,7 +36,7 @@ VARIANTS = {
     "off": ("", ""),
     "bad-text": ("squeezy=nonsense", "squeezy=nonsense is not <count>x<size>"),
     "bad-zero": ("squeezy=0x512M", "is out of range"),
-    "bad-count": ("squeezy=127x128M", "node ids"),
+    "bad-count": ("squeezy=128x128M", "is out of range"),
     "bad-size": ("squeezy=4x100M", "not a multiple of the memory block size"),
     "bad-huge": ("squeezy=4x99999999G", "is out of range"),
     "no-memcg": (LAYOUT + " cgroup_disable=memory", "the memory controller is disabled"),

@@ -258,6 +258,8 @@ static int squeezy_probe(struct virtio_device *vdev)
 	virtio_cread_le(vdev, struct virtio_mem_config, addr, &d->addr);
 	virtio_cread_le(vdev, struct virtio_mem_config, region_size, &d->region_size);
 	if (!is_ours(d)) {
+		dev_info(&vdev->dev, "a region of %llu MiB does not hold the partitions: left to the stock driver\n",
+			 d->region_size >> 20);
 		kfree(d);
 		return -ENODEV;
 	}
