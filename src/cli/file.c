@@ -54,7 +54,7 @@ int file_read(const char *path, size_t most, char **ret, struct err *err)
 {
 	cleanup_fd int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : dup(STDIN_FILENO);
 	char *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int r;
 
 	if (fd < 0)
