@@ -111,7 +111,11 @@ static void record_guest(const struct reclaim *reclaim, json_t *record)
 	const json_t *stat_before = json_object_get(reclaim->before, "vmstat"), *stat_after = json_object_get(reclaim->after, "vmstat");
 
 	json_object_set_new(record, "kill_ms", ms(kill_ns, (uint64_t)field(reclaim->gone, "empty_ns")));
-	json_object_set_new(record, "guest_ms", ms(kill_ns, (uint64_t)field(entry, "drained_ns")));
+	/* The stock driver has no clock of its own in the guest: its memory is gone when the host sees the device's size. */
+	if (reclaim->machine->pool->options->backend == VM_VIRTIO_MEM)
+		json_object_set_new(record, "guest_ms", ms(reclaim->sent_ns, reclaim->size_ns));
+	else
+		json_object_set_new(record, "guest_ms", ms(kill_ns, (uint64_t)field(entry, "drained_ns")));
 	json_object_set_new(record, "returned_ms", ms(kill_ns, (uint64_t)field(entry, "returned_ns")));
 	if (was)
 		json_object_set_new(record, "touched_bytes", json_integer(field(was, "managed_bytes") - field(was, "free_bytes")));

@@ -88,6 +88,19 @@ int state_open(const char *dir, int *ret_lock_fd, struct err *err)
 	return r;
 }
 
+/* Logs of an earlier daemon's VM. What we did not put there stays, and so does its directory. */
+static void remove_vm_directory(const char *dir)
+{
+	static const char *const names[] = { "serial.log", "qemu.log" };
+	char path[4200];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		(void)unlink(path);
+	}
+	(void)rmdir(dir);
+}
+
 int state_clean_vms(const char *dir, struct err *err)
 {
 	struct dirent *entry;
@@ -107,6 +120,8 @@ int state_clean_vms(const char *dir, struct err *err)
 		r = leftover_end(path, err);
 		if (r == 1)
 			log_warning("ended a QEMU that an earlier squeezyd left (%s)", path);
+		if (r >= 0)
+			remove_vm_directory(path);
 	}
 	closedir(vms);
 	return r < 0 ? r : 0;

@@ -13,7 +13,7 @@
  */
 int state_open(const char *dir, int *ret_lock_fd, struct err *err);
 
-/* Ends the QEMUs that VM directories of an earlier daemon remember, and removes those directories' pid files. The lock must be held. */
+/* Ends the QEMUs that an earlier daemon left, and removes its VM directories. The lock must be held. */
 int state_clean_vms(const char *dir, struct err *err);
 
 /* Reads <dir>/api.key, or makes it (0600, from getrandom). */
