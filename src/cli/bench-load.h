@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A loaded VM: N instances of kind `bench`, each having written 92 % of its limit. They grow in turn, LOAD_STEP_BYTES at a time, so
+ * A loaded VM: N instances of kind `bench`, each having written all but a rest of its limit. They grow in turn, LOAD_STEP_BYTES at a time, so
  * that without partitions the memory of all of them is interleaved in every memory block.
  */
 #ifndef SQUEEZY_CLI_BENCH_LOAD_H
@@ -13,7 +13,9 @@
 #include "cli/bench-options.h"
 #include "vm/vm.h"
 
-#define LOAD_STEP_BYTES (8ull << 20)
+#define LOAD_STEP_BYTES (4ull << 20)
+/* For file pages, in both backends. No more than the runtime needs: a VM with memory to spare is not loaded. */
+#define LOAD_SHARED_BYTES (128ull << 20)
 
 struct event_base;
 
@@ -37,7 +39,7 @@ struct load {
 int load_start(struct load *load, struct event_base *base, const struct bench_options *o, enum vm_backend backend,
 	       uint64_t size_bytes, const char *dir, struct err *err);
 
-/* How much an instance of this size writes: at least 90 % of its limit. */
+/* How much an instance of this size writes: at least 92 % of its limit (for 128 MiB and more). */
 uint64_t load_touch_bytes(uint64_t size_bytes);
 
 /* Grows the VM by the missing partition, makes instance i anew and fills it. */

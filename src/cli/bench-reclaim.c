@@ -72,10 +72,10 @@ static int read_guest_ms(struct load *load, int partition, double *ret, struct e
 		return r;
 	list = json_object_get(json_object_get(memory.body, "squeezy"), "partitions");
 	one = json_array_get(list, (size_t)partition);
-	if (partition < 0 || !number(one, "released_ns") || number(one, "returned_ns") < number(one, "released_ns"))
-		r = err_set(err, EPROTO, "the guest reports no release and return of partition %d", partition);
+	if (partition < 0 || !number(one, "drain_start_ns") || number(one, "returned_ns") < number(one, "drain_start_ns"))
+		r = err_set(err, EPROTO, "the guest reports no drain and return of partition %d", partition);
 	else
-		*ret = span_ms(number(one, "released_ns"), number(one, "returned_ns"));
+		*ret = span_ms(number(one, "drain_start_ns"), number(one, "returned_ns"));
 	vm_result_clear(&memory);
 	return r;
 }
@@ -87,13 +87,10 @@ static int ask(struct reclaim *c, const char *victim_id, struct err *err)
 
 	if (r)
 		return r;
-	if (load->backend == VM_VIRTIO_MEM)
-		r = vm_wait(load->base, &c->end, err);
+	r = vm_wait(load->base, &c->end, err);
 	if (!r)
 		r = vm_set_requested(load->vm, load->n - 1, RESIZE_MS, vm_resize_into(&c->shrink), err);
-	if (r && !c->end.done)
-		vm_wait(load->base, &c->end, NULL);
-	return r;
+	return r ? r : vm_wait_resize(load->base, &c->shrink, err);
 }
 
 /* Reads smaps until the resident size is low enough; the last reading counts in any case. */
@@ -109,7 +106,7 @@ static int watch_resident(struct reclaim *c, struct reclaim_sample *s, struct er
 		if (r)
 			return r;
 		s->resident_after_bytes = now.rss_bytes;
-		s->host_free_ms = span_ms(c->end.sent_ns, clock_ns(CLOCK_MONOTONIC));
+		s->host_free_ms = span_ms(c->shrink.resize.asked_ns, clock_ns(CLOCK_MONOTONIC));
 		if (now.rss_bytes + goal <= s->resident_before_bytes || clock_ns(CLOCK_MONOTONIC) > deadline)
 			return 0;
 		vm_sleep(c->load->base, 1);
@@ -123,20 +120,13 @@ static int take_back(struct reclaim *c, const char *victim_id, struct reclaim_sa
 
 	if (r)
 		return r;
-	r = vm_wait_resize(c->load->base, &c->shrink, err);
-	if (!r)
-		r = watch_resident(c, s, err);
-	if (!c->end.done) {
-		int ended = vm_wait(c->load->base, &c->end, r ? NULL : err);
-
-		r = r ? r : ended;
-	}
+	r = watch_resident(c, s, err);
 	if (r)
 		return r;
 	s->end_ms = span_ms(c->end.sent_ns, c->end.answered_ns);
-	s->total_ms = span_ms(c->end.sent_ns, c->shrink.resize.reached_ns);
-	s->shrink_ms = span_ms(c->shrink.resize.asked_ns, c->shrink.resize.reached_ns);
-	s->guest_ms = s->shrink_ms;
+	s->from_kill_ms = span_ms(c->end.sent_ns, c->shrink.resize.reached_ns);
+	s->reclaim_ms = span_ms(c->shrink.resize.asked_ns, c->shrink.resize.reached_ns);
+	s->guest_ms = s->reclaim_ms;
 	if (c->load->backend == VM_SQUEEZY)
 		r = read_guest_ms(c->load, (int)number(c->end.body, "partition"), &s->guest_ms, err);
 	return r;

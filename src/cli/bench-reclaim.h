@@ -2,10 +2,10 @@
 /*
  * One reclaim of one instance of a loaded VM, and what was seen of it.
  *
- * An instance is ended and its memory is taken back, the way each backend does it best. Partitions: the request to end the instance
- * and the request to shrink the device go out together, and the guest drains the partition once it is empty. virtio-mem: the shrink
- * goes out when the instance is gone, because a driver that starts earlier migrates pages of the dying process. Both are timed from
- * the same event (the request to end the instance is sent) to the same event (the host sees the device's size at the target).
+ * An instance is ended; when the agent says that it is gone, the device is asked to shrink by the instance's size. The reclaim is the
+ * time from that request to the moment when the host sees the device's size at the target. Both backends follow the same schedule. (The
+ * daemon asks a partitioned VM earlier, together with the kill; a stock driver asked so early would migrate pages of the dying
+ * process. from_kill_ms includes the end of the instance, which costs the same on both sides.)
  */
 #ifndef SQUEEZY_CLI_BENCH_RECLAIM_H
 #define SQUEEZY_CLI_BENCH_RECLAIM_H
@@ -13,11 +13,11 @@
 #include "cli/bench-load.h"
 
 struct reclaim_sample {
-	double total_ms;		/* end request sent -> device size at the target */
-	double shrink_ms;		/* shrink request sent -> device size at the target */
+	double reclaim_ms;		/* shrink request sent -> device size at the target */
+	double from_kill_ms;		/* end request sent -> device size at the target */
 	double end_ms;			/* end request sent -> the agent's answer that the instance is gone */
-	double guest_ms;		/* guest clock, partition: released -> returned. Stock driver (no time stamps): shrink_ms */
-	double host_free_ms;		/* end request sent -> smaps shows the resident size fallen by 95 % of touched_bytes */
+	double guest_ms;		/* guest clock, partition: drain started -> returned. Stock driver (no time stamps): reclaim_ms */
+	double host_free_ms;		/* shrink request sent -> smaps shows the resident size fallen by 95 % of touched_bytes */
 	double worst_call_ms;		/* longest short call of another instance meanwhile */
 	uint64_t pages_migrated;
 	uint64_t resident_before_bytes, resident_after_bytes;

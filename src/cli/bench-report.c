@@ -48,7 +48,7 @@ double report_ratio(const struct reclaim_report *report, uint64_t size_bytes)
 {
 	const struct reclaim_series *ours = find(report, VM_SQUEEZY, size_bytes);
 	const struct reclaim_series *stock = find(report, VM_VIRTIO_MEM, size_bytes);
-	size_t offset = offsetof(struct reclaim_sample, total_ms);
+	size_t offset = offsetof(struct reclaim_sample, reclaim_ms);
 	double median;
 
 	if (!ours || !stock || !ours->n || !stock->n)
@@ -178,13 +178,13 @@ static json_t *bytes_array(const struct reclaim_series *series, size_t offset)
 
 static json_t *series_json(const struct reclaim_series *s)
 {
-	struct stats stats = series_stats(s, MS(total_ms));
+	struct stats stats = series_stats(s, MS(reclaim_ms));
 	json_t *one = json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:f}", "method", reclaim_method(s->backend), "size_bytes",
 				(json_int_t)s->size_bytes, "median_ms", stats.median, "p99_ms", stats.p99, "min_ms", stats.min, "max_ms",
 				stats.max, "mad_ms", stats.mad);
 
-	json_object_set_new(one, "samples_ms", double_array(s, MS(total_ms)));
-	json_object_set_new(one, "shrink_ms", double_array(s, MS(shrink_ms)));
+	json_object_set_new(one, "samples_ms", double_array(s, MS(reclaim_ms)));
+	json_object_set_new(one, "from_kill_ms", double_array(s, MS(from_kill_ms)));
 	json_object_set_new(one, "end_ms", double_array(s, MS(end_ms)));
 	json_object_set_new(one, "guest_ms", double_array(s, MS(guest_ms)));
 	json_object_set_new(one, "host_free_ms", double_array(s, MS(host_free_ms)));
@@ -238,11 +238,12 @@ json_t *report_json(const struct reclaim_report *report, const struct verdict *v
 
 static void table_row(const struct reclaim_series *s, FILE *out)
 {
-	struct stats total = series_stats(s, MS(total_ms));
+	struct stats reclaim = series_stats(s, MS(reclaim_ms));
 	double mib = 1 << 20;
 
-	fprintf(out, "%-10s %5llu MiB %9.1f %9.1f %9.1f %9.1f %9.1f %9.1f %10llu %9.0f\n", reclaim_method(s->backend),
-		(unsigned long long)s->size_bytes >> 20, total.median, total.min, total.p99, series_stats(s, MS(end_ms)).median,
+	fprintf(out, "%-10s %5llu MiB %9.1f %9.1f %9.1f %9.1f %9.1f %9.1f %9.1f %10llu %9.0f\n", reclaim_method(s->backend),
+		(unsigned long long)s->size_bytes >> 20, reclaim.median, reclaim.min, reclaim.p99, series_stats(s, MS(end_ms)).median,
+		series_stats(s, MS(from_kill_ms)).median,
 		series_stats(s, MS(guest_ms)).median, series_stats(s, MS(host_free_ms)).median, (unsigned long long)series_migrated(s),
 		((double)s->samples[0].resident_before_bytes - (double)s->samples[0].resident_after_bytes) / mib);
 }
@@ -252,8 +253,8 @@ void report_table(const struct reclaim_report *report, const struct verdict *ver
 	fprintf(out, "Reclaim of one of %u loaded instances, %u others writing. %s, guest kernel %s, host huge pages %s.\n",
 		report->instances, report->writers, report->kvm ? "KVM" : "TCG (software emulation: ratios mean something, milliseconds little)",
 		report->kernel, report_host_thp(report) ? "on" : "off");
-	fprintf(out, "%-10s %9s %9s %9s %9s %9s %9s %9s %10s %9s\n", "method", "size", "median ms", "min ms", "p99 ms", "end ms",
-		"guest ms", "host free", "migrated", "MiB back");
+	fprintf(out, "%-10s %9s %9s %9s %9s %9s %9s %9s %9s %10s %9s\n", "method", "size", "median ms", "min ms", "p99 ms", "end ms",
+		"from kill", "guest ms", "host free", "migrated", "MiB back");
 	for (unsigned int i = 0; i < report->n_series; i++)
 		table_row(report->series[i], out);
 	for (unsigned int i = 0; report->against && i < report->n_series; i++) {

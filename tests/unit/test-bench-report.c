@@ -21,8 +21,7 @@ static void fill(struct reclaim_series *series, enum vm_backend backend, double 
 	*series = (struct reclaim_series){ .backend = backend, .size_bytes = SIZE, .n = REPORT_MIN_SAMPLES };
 	for (unsigned int i = 0; i < series->n; i++) {
 		series->samples[i] = (struct reclaim_sample){
-			.total_ms = ms + i,
-			.shrink_ms = ms,
+			.reclaim_ms = ms + i,
 			.pages_migrated = migrated,
 			.resident_before_bytes = 2048 * MIB,
 			.resident_after_bytes = 1808 * MIB,
@@ -93,7 +92,7 @@ static void test_counter_must_move(void **state)
 static void test_ratio_and_samples(void **state)
 {
 	for (unsigned int i = 0; i < stock.n; i++)
-		stock.samples[i].total_ms = 999;
+		stock.samples[i].reclaim_ms = 999;
 	assert_false(judged());
 	report.gate_ratio = false;
 	assert_true(judged());
