@@ -77,7 +77,7 @@ unpack() {
 	# Python must not look at a source file, or hash it, each time it starts.
 	find "$2.new/usr/lib/python3" "$2.new/usr/lib/python3.11" -name '*.pyc' -delete
 	chroot "$2.new" /usr/bin/python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.11 >/dev/null || true
-	rm -rf "$2.new"/var/cache/* "$2.new"/var/log/* "$2.new"/var/lib/apt "$2.new"/boot "$2.new"/media "$2.new"/srv "$2.new"/tmp/*
+	rm -rf "$2.new"/var/cache/* "$2.new"/var/log/* "$2.new"/var/lib/apt "$2.new"/boot "$2.new"/media "$2.new"/srv "$2.new"/tmp/* "$2.new"/run/*
 	mkdir -p "$2.new/action"
 	printf 'nameserver 10.0.2.3\n' >"$2.new/etc/resolv.conf"
 	printf '127.0.0.1 localhost function\n' >"$2.new/etc/hosts"

@@ -4,6 +4,8 @@
 Started before there is any code: says {"ok":true} on descriptor 3 when it is up. The first line on standard input is OpenWhisk's /init body,
 each further one a /run body; each is answered by one line of JSON on descriptor 3. Standard output and standard error are the function's logs.
 """
+import _sitebuiltins
+import builtins
 import json
 import os
 import sys
@@ -121,7 +123,11 @@ def main():
     os.dup2(nothing, 0)
     os.close(nothing)
     os.set_inheritable(3, False)
+    # Started without the site module, which costs time; what functions expect of it is this.
     sys.path[:0] = [ACTION]
+    sys.path += ["/usr/lib/python3/dist-packages"]
+    builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D")
+    builtins.quit = builtins.exit
     os.chdir(ACTION)
     function = None
     answer(b'{"ok":true}')

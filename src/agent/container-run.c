@@ -111,12 +111,6 @@ static void exchange_exited(struct container *container)
 	exchange_failed(container, reason, sentence, NULL);
 }
 
-static void on_no_exit(struct container *container)
-{
-	if (container->exchange_call && container->closed)
-		exchange_exited(container);
-}
-
 /* Not an answer at all: the first bytes of it are shown. */
 static void exchange_bad_result(struct container *container)
 {
@@ -190,7 +184,7 @@ static void exchange_line(struct container *container)
 		run_line(container);
 }
 
-/* Ended by itself while nothing was asked of it. */
+/* Ended, or broke the contract, while nothing was asked of it. */
 static void idle_end(struct container *container)
 {
 	if (container->state != CONTAINER_READY)
@@ -199,13 +193,25 @@ static void idle_end(struct container *container)
 	events_container_exit(container->agent->events, container->request.id, exit_reason(container), container->exit_status);
 }
 
+/* The pipes were closed, but the process has not ended. */
+static void on_no_exit(struct container *container)
+{
+	if (container->exchange_call && container->closed)
+		exchange_exited(container);
+	else
+		idle_end(container);
+}
+
 void container_runtime_ended(struct runtime *runtime, enum runtime_end end)
 {
 	struct container *container = runtime->userdata;
 	char sentence[120];
 
-	if (container->state != CONTAINER_RUNNING || !container->exchange_call) {
-		idle_end(container);
+	if (!container->exchange_call) {
+		if (end == RUNTIME_CLOSED && !container->exited)
+			container_set_timer(container, on_no_exit, EXIT_GRACE_MS);
+		else
+			idle_end(container);
 		return;
 	}
 	switch (end) {

@@ -9,6 +9,9 @@
 #include "agent/cgroup.h"
 #include "agent/seccomp.h"
 
+/* Not 0: crun takes 0 for "as it is", which is the agent's -1000, and then nothing in the container could ever be killed. */
+#define OOM_SCORE_ADJ 100
+
 bool oci_id_valid(const char *id)
 {
 	size_t len = strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-");
@@ -38,7 +41,7 @@ static json_t *process(const struct oci_spec *spec)
 			 "terminal", 0, "user", "uid", (int)spec->uid, "gid", (int)spec->uid, "args", strings(spec->argv), "env",
 			 strings(environment), "cwd", "/action", "capabilities", "bounding", "effective", "inheritable", "permitted", "ambient",
 			 "rlimits", rlimit("RLIMIT_NOFILE", 1024), rlimit("RLIMIT_CORE", 0), rlimit("RLIMIT_MEMLOCK", 65536), "noNewPrivileges",
-			 1, "oomScoreAdj", 0);
+			 1, "oomScoreAdj", OOM_SCORE_ADJ);
 }
 
 static json_t *tmpfs(const char *where, uint64_t bytes, const char *mode, uint32_t uid)

@@ -6,11 +6,12 @@
  *     TAG METHOD PATH DEADLINE_MS [BODY]
  *
  * Requests go out at once, many in flight; each answer is one line `TAG STATUS BODY` (`TAG error SENTENCE` if there is none). A line
- * `cancel TAG` gives a request up. Ends when standard input has ended and all answers are there. Exit status 0, or 1 if the connection was lost.
+ * `cancel TAG` gives a request up. With --raw it says no hello by itself; --protocol N is the version it says. Ends when standard input has ended and all answers are there. Exit status 0, or 1 if the connection was lost.
  */
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ static char *pending;
 static size_t pending_len;
 static bool input_ended;
 static int exit_status;
+static const char *protocol = "1";
 
 static void stop_if_done(void)
 {
@@ -68,7 +70,7 @@ static void on_answer(const struct h2_response *response, void *userdata)
 
 static void send_request(const char *tag, const char *method, const char *path, uint64_t deadline_ms, const char *body)
 {
-	const struct h2_header hello = { "squeezy-protocol", "1" };
+	const struct h2_header hello = { "squeezy-protocol", protocol };
 	struct h2_request request = {
 		.method = method, .path = path, .headers = &hello, .n_headers = !strcmp(path, "/v1/hello"), .body = body,
 		.body_len = body ? strlen(body) : 0, .deadline_ms = deadline_ms, .body_max = ANSWER_MAX,
@@ -165,21 +167,32 @@ static int connect_to(const char *path)
 
 int main(int argc, char **argv)
 {
+	bool raw = false;
 	struct err err;
-	int fd;
+	int fd, i;
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: agentctl SOCKET\n");
+	for (i = 1; i < argc - 1; i++) {
+		if (!strcmp(argv[i], "--raw"))
+			raw = true;
+		else if (!strcmp(argv[i], "--protocol") && i + 1 < argc - 1)
+			protocol = argv[++i];
+		else
+			break;
+	}
+	if (i != argc - 1) {
+		fprintf(stderr, "usage: agentctl [--raw] [--protocol N] SOCKET\n");
 		return 2;
 	}
-	fd = connect_to(argv[1]);
+	signal(SIGPIPE, SIG_IGN);
+	fd = connect_to(argv[i]);
 	base = event_base_new();
 	pending = malloc(LINE_ROOM);
 	if (fd < 0 || !base || !pending || h2_client_new(base, fd, on_closed, NULL, &client, &err) < 0) {
-		fprintf(stderr, "agentctl: cannot connect to %s: %s\n", argv[1], strerror(errno));
+		fprintf(stderr, "agentctl: cannot connect to %s: %s\n", argv[i], strerror(errno));
 		return 1;
 	}
-	send_request("hello", "GET", "/v1/hello", 60000, NULL);
+	if (!raw)
+		send_request("hello", "GET", "/v1/hello", 60000, NULL);
 	input = event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, NULL);
 	event_add(input, NULL);
 	event_base_dispatch(base);
