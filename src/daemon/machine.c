@@ -201,10 +201,6 @@ int pool_prestart(struct pool *pool, struct err *err)
 	char text[128];
 
 	snprintf(text, sizeof(text), "class guest %llu", (unsigned long long)bytes);
-	if (machine_fixed_bytes(pool, bytes) + bytes > pool->options->budget_bytes)
-		return err_set(err, ENOMEM, "--budget %llu MiB is less than one VM with one partition needs (%llu MiB)",
-			       (unsigned long long)pool->options->budget_bytes >> 20,
-			       (unsigned long long)(machine_fixed_bytes(pool, bytes) + bytes) >> 20);
 	return machine_start(pool, "guest", pool_key(pool, text), bytes, err);
 }
 

@@ -261,10 +261,23 @@ static int start_timers(struct pool *pool)
 	return ms ? event_add(pool->sampler, &sample) : 0;
 }
 
+/* A budget that no VM fits is a mistake to be told at once, not with the first call. */
+static int check_budget(const struct pool *pool, struct err *err)
+{
+	uint64_t least = machine_fixed_bytes(pool, pool->options->partition_bytes) + pool->options->partition_bytes;
+
+	if (least <= pool->options->budget_bytes)
+		return 0;
+	return err_set(err, ENOMEM, "--budget %llu MiB is less than one VM with one partition needs (%llu MiB); give more, or smaller "
+		       "--partition-size, --shared-size or --partitions", (unsigned long long)pool->options->budget_bytes >> 20,
+		       (unsigned long long)least >> 20);
+}
+
 int pool_new(struct event_base *base, const struct options *options, struct store *store, const char *key, struct pool **ret,
 	     struct err *err)
 {
 	struct pool *pool = calloc(1, sizeof(*pool));
+	int r;
 
 	if (!pool)
 		return err_set(err, ENOMEM, "out of memory");
@@ -278,9 +291,13 @@ int pool_new(struct event_base *base, const struct options *options, struct stor
 	pool->keys = json_object();
 	pool->reclaims = json_array();
 	pool->samples = json_array();
-	if (!pool->keys || !pool->reclaims || !pool->samples || start_timers(pool) < 0) {
+	if (!pool->keys || !pool->reclaims || !pool->samples || start_timers(pool) < 0)
+		r = err_set(err, ENOMEM, "out of memory");
+	else
+		r = check_budget(pool, err);
+	if (r < 0) {
 		pool_free(pool);
-		return err_set(err, ENOMEM, "out of memory");
+		return r;
 	}
 	*ret = pool;
 	return 0;

@@ -89,6 +89,25 @@ static void invoke_and_wait(struct service *service, struct http_request *reques
 	refuse(request, r, &err);
 }
 
+static int query_wait(struct http_request *request, int64_t *ret)
+{
+	const char *text = http_query(request, "timeout");
+	long long value;
+	char *end;
+
+	if (!text)
+		return 0;
+	errno = 0;
+	value = strtoll(text, &end, 10);
+	if (errno || end == text || *end || value < 1 || value > WAIT_MS_MAX) {
+		http_reply_error(request, 400, "The query parameter 'timeout' was malformed:\n"
+				 "Timeout must be number of milliseconds up to %d.", WAIT_MS_MAX);
+		return -EINVAL;
+	}
+	*ret = value;
+	return 0;
+}
+
 static void invoke(struct service *service, struct http_request *request, const struct call_request *call)
 {
 	bool blocking = false, result_only = false;
@@ -98,7 +117,7 @@ static void invoke(struct service *service, struct http_request *request, const 
 	int r;
 
 	if (http_query_bool(request, "blocking", &blocking) < 0 || http_query_bool(request, "result", &result_only) < 0 ||
-	    http_query_int(request, "timeout", 1, WAIT_MS_MAX, &wait_ms) < 0)
+	    query_wait(request, &wait_ms) < 0)
 		return;
 	if (blocking) {
 		invoke_and_wait(service, request, call, result_only, wait_ms);

@@ -188,6 +188,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	}
 	if (vm->state == VM_STOPPING)
 		err_set(&why, ETIMEDOUT, "VM %s did not end in time and was killed", vm->config.id);
+	else if (vm->state == VM_SPAWNED)
+		err_set(&why, ETIMEDOUT, "VM %s: QEMU did not open its QMP session in time; see %s/qemu.log", vm->config.id, vm->config.dir);
 	else
 		err_set(&why, ETIMEDOUT, "VM %s: the agent did not answer within %u s of the start; see %s/serial.log", vm->config.id,
 			vm->config.boot_timeout_ms / 1000, vm->config.dir);
