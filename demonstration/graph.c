@@ -8,7 +8,7 @@
 
 static uint32_t mix(uint32_t value, uint32_t seed)
 {
-	value ^= seed;
+	value ^= seed * 0x9e3779b9u;
 	value ^= value >> 16;
 	value *= 0x21f0aaadu;
 	value ^= value >> 15;

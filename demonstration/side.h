@@ -4,6 +4,7 @@
 #define SQUEEZY_DEMONSTRATION_SIDE_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -16,7 +17,8 @@
 struct side {
 	const char *backend;		/* "squeezy" or "virtio-mem" */
 	double ready_s;			/* daemon started -> agent answered */
-	double burst_s[2];		/* the burst that makes the instances; the same calls again, warm */
+	double cold_s, warm_s;		/* the burst that makes the instances; two more calls of a warm function */
+	uint64_t evicted_ms;		/* epoch: when the evictions were asked for */
 	json_t *status;			/* of the daemon, after the bursts */
 	json_t *reclaims;		/* one record per evicted instance */
 	json_t *samples;		/* memory over time */

@@ -15,7 +15,7 @@ graph = {}  # the latest graph, kept for the next call: what a function keeps wa
 
 
 def mix(values, seed):
-    values ^= np.uint32(seed)
+    values ^= np.uint32(seed * 0x9E3779B9 & 0xFFFFFFFF)
     values ^= values >> np.uint32(16)
     values *= np.uint32(0x21F0AAAD)
     values ^= values >> np.uint32(15)
