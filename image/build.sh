@@ -31,10 +31,15 @@ package_list() {
 	sed 's/#.*//' image/packages | awk 'NF { printf "%s%s", sep, $1; sep = "," }'
 }
 
+# This Debian's code name.
+release() {
+	sed -n 's/^VERSION_CODENAME=//p' /etc/os-release
+}
+
 # Sources that offer this Debian release; other vendors' lists have other suites.
 sources() {
 	local codename
-	codename=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
+	codename=$(release)
 	grep -lsE "^(deb |Suites:).*[[:space:]]$codename(-updates|-security|/updates)?([[:space:]]|$)" /etc/apt/sources.list \
 		/etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources || true
 }
@@ -63,7 +68,7 @@ make_base() {
 		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
 		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/lintian/*' \
-		"$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")" "$1.new" "${from[@]}" 2>"$1.log" ||
+		"$(release)" "$1.new" "${from[@]}" 2>"$1.log" ||
 		die "mmdebstrap failed: $(tail -n 3 "$1.log" | tr '\n' ' ')(all of it: $1.log)"
 	mv "$1.new" "$1"
 }
