@@ -141,11 +141,14 @@ static void on_state(void *arg, struct vm *vm, enum vm_state state, const struct
 		on_dead(machine, why);
 }
 
-static void warn_emulated(struct pool *pool, const struct vm *vm)
+/* What this host cannot do, said once. */
+static void tell_host_limits(struct pool *pool, const struct vm *vm)
 {
-	if (pool->kvm_told)
+	if (pool->limits_told)
 		return;
-	pool->kvm_told = true;
+	pool->limits_told = true;
+	if (!vm_in_cgroup(vm))
+		log_info("no writable memory cgroup here: QEMU runs in ours, only --budget bounds its memory");
 	if (!vm_is_kvm(vm))
 		log_warning("no usable KVM here (/dev/kvm must open and the CPU show vmx or svm): VMs are emulated, about 20 times slower");
 }
@@ -189,7 +192,7 @@ int machine_start(struct pool *pool, const char *ns, uint64_t class, uint64_t pa
 		machine_free(machine);
 		return r;
 	}
-	warn_emulated(pool, machine->vm);
+	tell_host_limits(pool, machine->vm);
 	log_info("%s: started for namespace %s, %llu partitions of %llu MiB", machine->id, ns,
 		 (unsigned long long)pool->options->partitions, (unsigned long long)partition_bytes >> 20);
 	return 0;

@@ -100,7 +100,7 @@ struct pool {
 	bool stopping;
 	void (*stopped)(void *arg);
 	void *stopped_arg;
-	bool kvm_told;
+	bool limits_told;
 };
 
 /* pool.c */

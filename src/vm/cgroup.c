@@ -23,12 +23,14 @@ static const struct hierarchy {
 	{ "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.limit_in_bytes" },
 };
 
-static void group_path(const struct hierarchy *hierarchy, const char *id, char *path, size_t size)
+#define REMOVE_TRIES	10	/* times 2 ms: the kernel takes a reaped process out of its cgroup a moment later */
+
+static void group_path(const struct hierarchy *hierarchy, const char *name, char *path, size_t size)
 {
-	snprintf(path, size, "%s/squeezy-%s", hierarchy->root, id);
+	snprintf(path, size, "%s/%s", hierarchy->root, name);
 }
 
-static int open_one(const struct hierarchy *hierarchy, const char *id, uint64_t limit_bytes)
+static int open_one(const struct hierarchy *hierarchy, const char *name, uint64_t limit_bytes)
 {
 	char path[160], limit[32];
 	cleanup_fd int dir = -1;
@@ -37,7 +39,7 @@ static int open_one(const struct hierarchy *hierarchy, const char *id, uint64_t 
 	snprintf(path, sizeof(path), "%s/%s", hierarchy->root, hierarchy->probe);
 	if (access(path, F_OK) < 0)
 		return -ENOENT;
-	group_path(hierarchy, id, path, sizeof(path));
+	group_path(hierarchy, name, path, sizeof(path));
 	if (mkdir(path, 0755) < 0 && errno != EEXIST)
 		return -errno;
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -51,28 +53,31 @@ static int open_one(const struct hierarchy *hierarchy, const char *id, uint64_t 
 	return r < 0 ? -errno : r;
 }
 
-void cgroup_open(const char *id, uint64_t limit_bytes, int procs[2])
+bool cgroup_open(const char *name, uint64_t limit_bytes, int procs[2])
 {
 	bool any = false;
 
 	for (int i = 0; i < 2; i++) {
-		procs[i] = open_one(&hierarchies[i], id, limit_bytes);
+		procs[i] = open_one(&hierarchies[i], name, limit_bytes);
 		if (procs[i] < 0)
 			procs[i] = -1;
 		else
 			any = true;
 	}
-	if (!any)
-		log_debug("VM %s: no writable memory cgroup here, QEMU runs in ours", id);
+	return any;
 }
 
-void cgroup_remove(const char *id)
+void cgroup_remove(const char *name)
 {
 	char path[160];
 
 	for (int i = 0; i < 2; i++) {
-		group_path(&hierarchies[i], id, path, sizeof(path));
-		if (rmdir(path) < 0 && errno != ENOENT)
-			log_debug("%s: %s", path, strerror(errno));
+		int tries = REMOVE_TRIES;
+
+		group_path(&hierarchies[i], name, path, sizeof(path));
+		while (rmdir(path) < 0 && errno == EBUSY && --tries)
+			usleep(2000);
+		if (!tries)
+			log_debug("%s: %s", path, strerror(EBUSY));
 	}
 }

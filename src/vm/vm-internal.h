@@ -48,9 +48,10 @@ struct vm {
 	struct vm_callbacks cb;
 	void *arg;
 	enum vm_state state;
-	bool kvm;
+	bool kvm, in_cgroup;
 	struct err why;			/* the first thing that went wrong */
 
+	char cgroup[64];		/* squeezy-<our pid>-<id>: daemons beside each other have VMs of one id */
 	pid_t pid;			/* 0: not running */
 	int pidfd;
 	struct event *exited;
@@ -86,9 +87,9 @@ void argv_clear(struct argv *argv);
 /* spawn.c: starts the program; *ret_pidfd is owned by the caller. Tells a failed exec as well. */
 int spawn_process(const struct spawn *spawn, pid_t *ret_pid, int *ret_pidfd, struct err *err);
 
-/* cgroup.c: own cgroup where v1 or v2 lets us. fds are -1 where it does not; remove is idempotent. */
-void cgroup_open(const char *id, uint64_t limit_bytes, int procs[2]);
-void cgroup_remove(const char *id);
+/* cgroup.c: own cgroup where v1 or v2 lets us. fds are -1 where it does not, false: nowhere; remove is idempotent. */
+bool cgroup_open(const char *name, uint64_t limit_bytes, int procs[2]);
+void cgroup_remove(const char *name);
 
 /* agent.c */
 int agent_open(struct vm *vm, struct err *err);		/* client on agent_fd, sends hello; vm_on_hello() tells */

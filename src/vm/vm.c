@@ -23,7 +23,6 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/log.h"
 #include "h2/client.h"
 #include "qmp/qmp.h"
 #include "vm/leftover.h"
@@ -47,6 +46,7 @@ const char *vm_id(const struct vm *vm) { return vm->config.id; }
 pid_t vm_pid(const struct vm *vm) { return vm->pid; }
 const struct err *vm_why(const struct vm *vm) { return &vm->why; }
 bool vm_is_kvm(const struct vm *vm) { return vm->kvm; }
+bool vm_in_cgroup(const struct vm *vm) { return vm->in_cgroup; }
 json_t *vm_hello(const struct vm *vm) { return vm->hello; }
 const struct vm_config *vm_get_config(const struct vm *vm) { return &vm->config; }
 unsigned int vm_requested_units(const struct vm *vm) { return vm->units; }
@@ -159,7 +159,7 @@ static void tear_down(struct vm *vm)
 	vm->qmp = NULL;
 	resize_abort(vm, vm->why.code ? &vm->why : &gone);
 	leftover_forget(vm->config.dir);
-	cgroup_remove(vm->config.id);
+	cgroup_remove(vm->cgroup);
 }
 
 static void on_exited(evutil_socket_t fd, short what, void *arg)
@@ -273,6 +273,7 @@ int vm_new(struct event_base *base, const struct vm_config *config, const struct
 	if (r == 0)
 		r = vm_choose_accel(config->accel, &vm->kvm, err);
 	if (r == 0) {
+		snprintf(vm->cgroup, sizeof(vm->cgroup), "squeezy-%d-%s", getpid(), vm->config.id);
 		vm->deadline = evtimer_new(base, on_deadline, vm);
 		if (!vm->deadline)
 			r = err_set(err, ENOMEM, "out of memory");
@@ -366,7 +367,7 @@ static int open_all(struct vm *vm, struct spawn *spawn, int *ret_qmp, struct err
 	if (r == 0)
 		r = make_pair(&vm->agent_fd, FD(spawn, AGENT), err);
 	if (r == 0)
-		cgroup_open(vm->config.id, bound + QEMU_OVERHEAD_BYTES, spawn->cgroup_procs);
+		vm->in_cgroup = cgroup_open(vm->cgroup, bound + QEMU_OVERHEAD_BYTES, spawn->cgroup_procs);
 	return r;
 }
 
@@ -381,7 +382,7 @@ static int watch(struct vm *vm, int *qmp_fd, struct err *err)
 	if (r < 0)
 		return r;
 	*qmp_fd = -1;
-	return leftover_remember(vm->config.dir, vm->pid, err);
+	return leftover_remember(vm->config.dir, vm->pid, vm->cgroup, err);
 }
 
 static int launch(struct vm *vm, struct spawn *spawn, int *qmp_fd, struct err *err)
@@ -428,7 +429,7 @@ int vm_start(struct vm *vm, struct err *err)
 	fd_close(&qmp_fd);
 	if (r < 0) {
 		fd_close(&vm->agent_fd);
-		cgroup_remove(vm->config.id);
+		cgroup_remove(vm->cgroup);
 		return r;
 	}
 	set_deadline(vm, vm->config.boot_timeout_ms);

@@ -161,6 +161,7 @@ const char *vm_id(const struct vm *vm);
 pid_t vm_pid(const struct vm *vm);
 const struct err *vm_why(const struct vm *vm);		/* the first thing that went wrong; code 0: nothing */
 bool vm_is_kvm(const struct vm *vm);
+bool vm_in_cgroup(const struct vm *vm);			/* QEMU has a memory cgroup of its own; known once it is started */
 json_t *vm_hello(const struct vm *vm);
 const struct vm_config *vm_get_config(const struct vm *vm);
 unsigned int vm_requested_units(const struct vm *vm);

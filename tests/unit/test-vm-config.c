@@ -135,7 +135,7 @@ static void test_leftover(void **state)
 	/* A process with our id but another start time is not what we started. */
 	snprintf(path, sizeof(path), "%s/qemu.pid", directory);
 	file = fopen(path, "w");
-	fprintf(file, "%d %llu\n", getpid(), leftover_start_time(getpid()) + 1);
+	fprintf(file, "%d %llu squeezy-test-none\n", getpid(), leftover_start_time(getpid()) + 1);
 	fclose(file);
 	assert_int_equal(leftover_end(directory, NULL), 0);
 	assert_int_equal(access(path, F_OK), -1);
