@@ -191,8 +191,10 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;
 	flight = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-	if (flight)
+	if (flight && flight->status >= 200 && flight->status <= 599)
 		flight_finish(flight, 0, "");
+	else if (flight)
+		flight_finish(flight, -EPROTO, "the answer's status is not one of HTTP");
 	return 0;
 }
 

@@ -48,7 +48,7 @@ struct h2_response {
 				 * -EMSGSIZE   body or headers over their bound
 				 * -EPROTO     the peer broke the protocol or refused the request */
 	const char *text;	/* a sentence for the error, "" if there is none */
-	unsigned int status;	/* 100 .. 599 */
+	unsigned int status;	/* 200 .. 599 */
 	const char *body;	/* NUL-terminated, valid during the callback; may hold NULs itself */
 	size_t body_len;
 };
