@@ -98,10 +98,15 @@ void machine_drop(struct machine *machine)
 static void on_ready(struct machine *machine)
 {
 	const char *kernel = json_string_value(json_object_get(vm_hello(machine->vm), "kernel"));
+	struct err err;
 
 	machine->was_ready = true;
 	log_info("%s: ready after %.1f s (kernel %.60s)", machine->id,
 		 (double)(vm_ready_ns(machine->vm) - vm_spawned_ns(machine->vm)) / 1e9, kernel ? kernel : "unknown");
+	/* Nothing asked for: but from here on we know the device's size (in the baseline the shared memory is being plugged). */
+	if (vm_set_requested(machine->vm, 0, GROW_MS, (struct vm_resize_done){ on_grown, NULL }, &err) < 0)
+		log_warning("%s", err.text);
+	machine_watch(machine);
 	pool_kick(machine->pool);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the pool share: pool.c queues and decides, machine.c keeps VMs, instance.c runs calls, call.c ends them,
- * reclaim.c gives memory back, sample.c and status.c look.
+ * reclaim.c gives memory back, watch.c, sample.c and status.c look.
  *
  * Who owns what: the pool owns machines, queued calls, records; a machine owns its VM, its instances and its reclaims; an instance owns
  * the call it serves. A machine is freed only when its VM is dead, which completes every call to the VM before.
@@ -82,6 +82,8 @@ struct machine {
 	struct reclaim_list reclaims;
 	bool was_ready;
 	bool sampling;
+	bool watch_due;			/* ask for events with the next tick */
+	uint64_t events_seen;		/* number of the newest event we know */
 };
 
 struct pool {
@@ -133,6 +135,9 @@ const char *instance_state_name(enum instance_state state);
 void reclaim_start(struct instance *instance, const char *reason, bool urgent);	/* reason is kept by reference; urgent: do not queue */
 void reclaim_swap(struct instance *instance);		/* a new instance takes over its partition: no memory goes back */
 void reclaim_abort_all(struct machine *machine);	/* its VM is dead */
+
+/* watch.c: keeps one question for events open */
+void machine_watch(struct machine *machine);
 
 /* sample.c */
 void sample_all(struct pool *pool);

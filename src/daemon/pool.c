@@ -233,8 +233,12 @@ static void expire_instances(struct pool *pool, uint64_t now)
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	struct machine *machine;
 	struct pool *pool = arg;
 
+	TAILQ_FOREACH(machine, &pool->machines, link)
+		if (machine->watch_due)
+			machine_watch(machine);
 	expire_calls(pool, now);
 	expire_instances(pool, now);
 	if (TAILQ_EMPTY(&pool->machines) && !pool->n_calls && json_object_size(pool->keys) > KEYS_MAX)

@@ -92,6 +92,17 @@ static int send_request(struct vm *vm, const struct agent_request *request, stru
 	return r;
 }
 
+/* A kernel with a malformed squeezy= boots as a stock one: no claim would ever succeed. */
+static bool has_partitions(const struct vm *vm, const json_t *hello)
+{
+	json_t *squeezy = json_object_get(hello, "squeezy");
+
+	if (vm->config.backend != VM_SQUEEZY)
+		return true;
+	return json_integer_value(json_object_get(squeezy, "partitions")) == (json_int_t)vm->config.partitions &&
+	       json_integer_value(json_object_get(squeezy, "partition_bytes")) == (json_int_t)vm->config.partition_bytes;
+}
+
 static void on_hello(void *arg, const struct vm_reply *reply)
 {
 	json_t *protocol = json_object_get(reply->body, "protocol");
@@ -100,10 +111,13 @@ static void on_hello(void *arg, const struct vm_reply *reply)
 	struct err why = reply->err;
 
 	if (reply->status == 200 && json_is_integer(protocol) && json_integer_value(protocol) == 1) {
-		vm_on_hello(vm, reply->body, NULL);
-		return;
-	}
-	if (reply->status)
+		if (has_partitions(vm, reply->body)) {
+			vm_on_hello(vm, reply->body, NULL);
+			return;
+		}
+		err_set(&why, ENODEV, "VM %s: the guest kernel runs without the %u partitions it was asked for; see squeezy: lines in "
+			"%s/serial.log, and use the kernel that ./demo builds", vm->config.id, vm->config.partitions, vm->config.dir);
+	} else if (reply->status)
 		err_set(&why, EPROTONOSUPPORT, "VM %s: the agent does not speak protocol 1 (status %d%s%.200s); rebuild the image",
 			vm->config.id, reply->status, said ? ": " : "", said ? said : "");
 	vm_on_hello(vm, NULL, &why);

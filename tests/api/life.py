@@ -69,6 +69,22 @@ def idle_instances_expire():
         equal(daemon.instances(), [])
 
 
+def ended_idle_instance_gives_back():
+    with Daemon() as daemon:
+        daemon.action("leave", "leave")
+        equal(daemon.invoke("leave", {"a": 1}, "blocking=true&result=true").json, {"a": 1})
+        record = daemon.reclaims(1)[0]
+        equal((record["reason"], record["bytes_returned"]), ("exited", 256 * MIB))
+        equal(daemon.instances(), [])
+    with Daemon(fake="bad-events") as daemon:
+        daemon.action("echo", "echo")
+        equal(daemon.invoke("echo").status, 200)
+        time.sleep(0.5)
+        with open("/proc/%d/stat" % daemon.process.pid, encoding="ascii") as file:
+            ticks = sum(int(word) for word in file.read().rsplit(")", 1)[1].split()[11:13])
+        equal(ticks < 100, True, "a second of processor time for nothing")
+
+
 def one_instance_is_evicted_by_name():
     with Daemon() as daemon:
         daemon.action("echo", "echo")
@@ -172,7 +188,7 @@ def vm_dies_in_a_call():
 
 def vm_that_does_not_start():
     texts = {"no-qmp": "did not open its QMP session in time", "bad-qmp": "not JSON", "long-qmp": "longer than", "exit": "as asked",
-             "no-hello": "did not answer", "old-agent": "does not speak protocol 1", "bad-h2": "agent"}
+             "no-hello": "did not answer", "old-agent": "does not speak protocol 1", "stock-kernel": "without the 4 partitions", "bad-h2": "agent"}
     for mode, text in texts.items():
         with Daemon("--boot-timeout", "1", fake=mode) as daemon:
             daemon.action("echo", "echo")
@@ -335,10 +351,30 @@ def no_rights_and_no_room_are_said():
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", small], check=True)
         try:
             fails_to_start(["--kernel", product, "--image", product, "--state", small], 1, "MiB are free", "make room")
+            subprocess.run(["mount", "-o", "remount,size=70m", small], check=True)
+            disk_fills_up(small)
         finally:
             subprocess.run(["umount", small], check=True)
     finally:
         shutil.rmtree(other)
+
+
+def disk_fills_up(state):
+    with Daemon(state=state) as daemon:
+        daemon.action("echo", "echo")
+        with open(os.path.join(state, "filler"), "wb") as file:
+            try:
+                while True:
+                    file.write(b"x" * 65536)
+                    file.flush()
+            except OSError:
+                pass
+        answer = daemon.request("PUT", NS + "/actions/big", {"exec": {"kind": "python:3", "code": "x " * 100000}})
+        equal(answer.status, 503)
+        contains(answer.json["error"], "full")
+        equal(daemon.request("GET", NS + "/actions/big").status, 404)
+        os.unlink(os.path.join(state, "filler"))
+        equal(daemon.invoke("echo", {"a": 1}, "blocking=true&result=true").json, {"a": 1})
 
 
 def secrets_and_users():
@@ -409,7 +445,7 @@ def client_program():
 
 
 if __name__ == "__main__":
-    sys.exit(main([grows_and_shrinks_with_its_calls, baseline_works_the_same, idle_instances_expire, one_instance_is_evicted_by_name,
+    sys.exit(main([grows_and_shrinks_with_its_calls, baseline_works_the_same, idle_instances_expire, ended_idle_instance_gives_back, one_instance_is_evicted_by_name,
                    full_vm_swaps_the_oldest_idle_instance, changed_action_gets_new_instances, sizes_get_vms_of_their_own, budget_holds,
                    memory_moves_between_vms, vm_dies_in_a_call, vm_that_does_not_start, guest_that_lies, samples_are_taken,
                    prestarted_vm_is_replaced, what_was_answered_survives_a_crash, stopping_ends_everything, bad_starts_say_what_to_do,

@@ -22,6 +22,8 @@ struct container {
 
 static struct fake *fake;
 static struct container containers[CONTAINERS_MAX];
+static struct h2_call *events_call;	/* the open question for events */
+static json_int_t events_seq;
 
 static void answer(struct h2_call *call, unsigned int status, json_t *json)
 {
@@ -152,6 +154,36 @@ static void run_later(struct h2_call *call, int ms, json_t *result)
 	event_add(later->timer, &after);
 }
 
+/* Tells that the container has ended, a moment after its answer. */
+static void on_exit_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct container *container = arg;
+
+	events_seq++;
+	if (events_call)
+		answer(events_call, 200, json_pack("{s:I, s:[{s:I, s:s, s:s, s:s, s:i}]}", "seq", events_seq, "events", "seq", events_seq,
+						   "type", "container-exit", "id", container->id, "reason", "exited", "status", 1));
+	events_call = NULL;
+}
+
+static void exit_later(struct container *container)
+{
+	struct timeval after = { .tv_usec = 50000 };
+
+	event_base_once(fake->base, -1, EV_TIMEOUT, on_exit_timer, container, &after);
+}
+
+static void events(struct h2_call *call)
+{
+	if (fake_is(fake, "bad-events")) {
+		answer(call, 200, json_pack("{s:I, s:[i, n]}", "seq", (json_int_t)-5, "events", 7));
+		return;
+	}
+	if (events_call)
+		answer(events_call, 200, json_pack("{s:I, s:[]}", "seq", events_seq, "events"));
+	events_call = call;
+}
+
 static void run(struct h2_call *call, struct container *container, json_t *body)
 {
 	json_t *value = json_object_get(body, "value");
@@ -184,6 +216,8 @@ static void run(struct h2_call *call, struct container *container, json_t *body)
 		run_later(call, ms, json_incref(value));
 	else
 		answer_run(call, json_incref(value));
+	if (!strcmp(code, "leave"))
+		exit_later(container);
 }
 
 static void end(struct h2_call *call, struct container *container)
@@ -228,6 +262,10 @@ static void hello(struct h2_call *call)
 
 	if (fake_is(fake, "no-hello"))
 		return;
+	if (fake_is(fake, "stock-kernel")) {
+		answer(call, 200, json_pack("{s:i, s:n}", "protocol", 1, "squeezy"));
+		return;
+	}
 	if (fake_is(fake, "old-agent") || !protocol || strcmp(protocol, "1"))
 		answer(call, 505, json_pack("{s:s, s:s}", "error", "this agent speaks protocol 99", "reason", "protocol"));
 	else
@@ -271,6 +309,8 @@ static void on_call(struct h2_call *call, void *userdata)
 		answer(call, 200, json_pack("{s:s, s:s, s:[i]}", "squeezy", "no", "vmstat", "none", "memtotal_bytes", 3));
 	else if (!strcmp(path, "/v1/memory"))
 		memory(call);
+	else if (!strncmp(path, "/v1/events?", 11))
+		events(call);
 	else if (!strcmp(path, "/v1/poweroff"))
 		exit(0);
 	else

@@ -10,6 +10,7 @@
  *	fake=stuck-size		the device never changes size	fake=mad-size		the device has an impossible size
  *	fake=no-partition	every claim times out		fake=bad-delete		DELETE answers 500
  *	fake=bad-memory		GET /v1/memory answers nonsense	fake=bad-h2		bytes that are no HTTP/2 on the agent's port
+ *	fake=bad-events		GET /v1/events answers nonsense	fake=stock-kernel	the kernel has no partitions
  *
  * and, for one action, by its code, which is a word with an optional argument:
  *
@@ -19,6 +20,7 @@
  *	die			the whole process ends		exited, oom, timeout	the agent's reasons
  *	bad-result, large	more of them			garbage			the run's answer is not JSON
  *	flood			the answer is 70 MiB long	log			writes two lines
+ *	leave			like echo, and its container ends a moment later
  *	env			returns what init got as env	init-error, init-oom, init-exited, init-timeout	the same for init
  */
 #ifndef SQUEEZY_FAKE_H
