@@ -11,6 +11,8 @@
 
 #define RESIZE_MS 60000
 #define MEMORY_MS 30000
+#define SETTLE_MS 5000
+#define SETTLE_STEP_MS 50
 #define MIN_RATIO 20.0		/* a later populate must take this much less guest time than the first */
 
 struct rounds {
@@ -30,29 +32,44 @@ static int resize(struct rounds *rounds, unsigned int units, struct err *err)
 	return r ? r : vm_wait_resize(rounds->base, &resized, err);
 }
 
-/* Guest time of the newest populate of each partition, appended to list. */
-static int collect(struct rounds *rounds, double *list, unsigned int *n, struct err *err)
+/* Guest time of the newest populate of each partition, after list[n]. -EAGAIN: one is not populated yet. */
+static int read_times(const json_t *partitions, double *list, unsigned int n, struct err *err)
 {
-	struct vm_result memory = { 0 };
-	const json_t *partitions, *one;
+	const json_t *one;
 	size_t i;
-	int r = vm_memory(rounds->vm, MEMORY_MS, vm_result_into(&memory), err);
 
-	if (!r)
-		r = vm_wait(rounds->base, &memory, err);
-	partitions = json_object_get(json_object_get(memory.body, "squeezy"), "partitions");
+	if (!json_array_size(partitions))
+		return err_set(err, EPROTO, "the guest reports no partitions: is squeezy= understood by its kernel?");
 	json_array_foreach((json_t *)partitions, i, one) {
 		json_int_t start = json_integer_value(json_object_get(one, "populate_start_ns"));
 		json_int_t end = json_integer_value(json_object_get(one, "populated_ns"));
 
 		if (end <= start || start <= 0)
-			r = err_set(err, EPROTO, "the guest reports no populate of partition %zu", i);
-		else if (*n < STATS_MAX_SAMPLES)
-			list[(*n)++] = (double)(end - start) / 1e6;
+			return err_set(err, EAGAIN, "partition %zu was plugged but not populated", i);
+		if (n + i < STATS_MAX_SAMPLES)
+			list[n + i] = (double)(end - start) / 1e6;
 	}
-	if (!r && !json_array_size(partitions))
-		r = err_set(err, EPROTO, "the guest reports no partitions: is squeezy= understood by its kernel?");
-	vm_result_clear(&memory);
+	return 0;
+}
+
+/* The device has its size before the guest has handed out the last pages of a partition, so ask again for a while. */
+static int collect(struct rounds *rounds, double *list, unsigned int *n, unsigned int partitions, struct err *err)
+{
+	int r = -EAGAIN;
+
+	for (unsigned int waited = 0; r == -EAGAIN && waited < SETTLE_MS; waited += SETTLE_STEP_MS) {
+		struct vm_result memory = { 0 };
+
+		vm_sleep(rounds->base, SETTLE_STEP_MS);
+		r = vm_memory(rounds->vm, MEMORY_MS, vm_result_into(&memory), err);
+		if (!r)
+			r = vm_wait(rounds->base, &memory, err);
+		if (!r)
+			r = read_times(json_object_get(json_object_get(memory.body, "squeezy"), "partitions"), list, *n, err);
+		vm_result_clear(&memory);
+	}
+	if (!r)
+		*n = *n + partitions < STATS_MAX_SAMPLES ? *n + partitions : STATS_MAX_SAMPLES;
 	return r;
 }
 
@@ -71,13 +88,13 @@ static int measure(struct rounds *rounds, const struct bench_options *o, struct 
 	int r = grow_all(rounds, o->instances, err);
 
 	if (!r)
-		r = collect(rounds, rounds->first_ms, &rounds->n_first, err);
+		r = collect(rounds, rounds->first_ms, &rounds->n_first, o->instances, err);
 	for (unsigned int k = 0; !r && k < o->samples; k++) {
 		r = resize(rounds, 0, err);
 		if (!r)
 			r = grow_all(rounds, o->instances, err);
 		if (!r)
-			r = collect(rounds, rounds->again_ms, &rounds->n_again, err);
+			r = collect(rounds, rounds->again_ms, &rounds->n_again, o->instances, err);
 	}
 	return r;
 }
