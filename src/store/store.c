@@ -27,6 +27,8 @@ static const char schema[] =
 	"CREATE INDEX activation_start ON activation (ns, start DESC);"
 	"PRAGMA user_version = 1;";
 
+#define IN_RANGE "ns = ?1 AND (?2 = '' OR name = ?2) AND start BETWEEN ?3 AND ?4"
+
 static const char *const sql[STATEMENT_MAX] = {
 	[STATEMENT_ACTION_PUT] = "INSERT OR REPLACE INTO action (ns, name, updated, document) VALUES (?1, ?2, ?3, ?4)",
 	[STATEMENT_ACTION_GET] = "SELECT document FROM action WHERE ns = ?1 AND name = ?2",
@@ -35,9 +37,8 @@ static const char *const sql[STATEMENT_MAX] = {
 	[STATEMENT_ACTION_COUNT] = "SELECT count(*) FROM action WHERE ns = ?1",
 	[STATEMENT_ACTIVATION_PUT] = "INSERT INTO activation (id, ns, name, start, document) VALUES (?1, ?2, ?3, ?4, ?5)",
 	[STATEMENT_ACTIVATION_GET] = "SELECT document FROM activation WHERE id = ?1 AND ns = ?2",
-	[STATEMENT_ACTIVATION_LIST] = "SELECT document FROM activation WHERE ns = ?1 AND (?2 = '' OR name = ?2) AND start BETWEEN ?3 AND ?4"
-		" ORDER BY start DESC, seq DESC LIMIT ?5 OFFSET ?6",
-	[STATEMENT_ACTIVATION_COUNT] = "SELECT count(*) FROM activation WHERE ns = ?1 AND (?2 = '' OR name = ?2) AND start BETWEEN ?3 AND ?4",
+	[STATEMENT_ACTIVATION_LIST] = "SELECT document FROM activation WHERE " IN_RANGE " ORDER BY start DESC, seq DESC LIMIT ?5 OFFSET ?6",
+	[STATEMENT_ACTIVATION_COUNT] = "SELECT count(*) FROM activation WHERE " IN_RANGE,
 	[STATEMENT_ACTIVATION_TRIM] = "DELETE FROM activation WHERE seq <= (SELECT max(seq) FROM activation) - ?1",
 };
 
