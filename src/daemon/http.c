@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,12 +18,14 @@
 #include <sys/random.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "daemon/base64.h"
 
 #define HEADERS_MAX	(32 << 10)
 #define URI_MAX		8192
 #define BODY_MAX	(50 << 20)
 #define IDLE_S		70		/* OpenWhisk's: longer than the longest blocking call */
+#define ACCEPT_PAUSE_MS	200
 #define SEGMENTS_MAX	4
 #define TRANSACTION_MAX	128
 
@@ -385,6 +388,28 @@ static void on_request(struct evhttp_request *ev, void *arg)
 		route(request, path);
 }
 
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+	evconnlistener_enable(arg);
+}
+
+/*
+ * No descriptor for another client: the next try would fail at once, and again, so listening pauses; clients wait in the backlog. arg is
+ * evhttp's, therefore the timer holds the listener, which lives as long as the loop runs.
+ */
+static void on_accept_error(struct evconnlistener *listener, void *arg)
+{
+	struct timeval after = { .tv_usec = ACCEPT_PAUSE_MS * 1000 };
+	int code = EVUTIL_SOCKET_ERROR();
+	static bool told;
+
+	if (!told)
+		log_warning("cannot take more clients: %s (said once)", strerror(code));
+	told = true;
+	evconnlistener_disable(listener);
+	event_base_once(evconnlistener_get_base(listener), -1, EV_TIMEOUT, on_resume, listener, &after);
+}
+
 static int listen_on(struct http_server *server, struct err *err)
 {
 	const struct http_config *config = &server->config;
@@ -397,6 +422,7 @@ static int listen_on(struct http_server *server, struct err *err)
 		return err_set(err, errno ? errno : EADDRNOTAVAIL, "cannot listen on %s port %u: %s%s", config->address, config->port,
 			       errno ? strerror(errno) : "no such address here",
 			       errno == EADDRINUSE ? "; another program listens there, end it or give --listen another port" : "");
+	evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(server->socket), on_accept_error);
 	if (getsockname(evhttp_bound_socket_get_fd(server->socket), (struct sockaddr *)&name, &len) < 0)
 		return err_set(err, errno, "getsockname: %s", strerror(errno));
 	server->port = ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port : ((struct sockaddr_in *)&name)->sin_port);

@@ -3,6 +3,7 @@
 """The REST surface: what OpenWhisk's clients see. No VM: squeezyd runs on tests/tools/fake-qemu."""
 import base64
 import concurrent.futures
+import resource
 import socket
 import sys
 import time
@@ -279,6 +280,18 @@ def clients_that_go_away():
         equal(daemon.invoke("slow").status, 200)
 
 
+def more_clients_than_descriptors():
+    with Daemon() as daemon:
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (40, 40))
+        crowd = [socket.create_connection(("127.0.0.1", daemon.port)) for _ in range(100)]
+        time.sleep(0.5)
+        for connection in crowd:
+            connection.close()
+        equal(daemon.request("GET", "/ping").body, "pong")
+        equal(daemon.log().count("cannot take more clients"), 1)
+        equal(len(daemon.log().splitlines()) < 10, True)
+
+
 def many_calls_at_once():
     with Daemon() as daemon:
         daemon.action("sleepy", "sleep 20")
@@ -302,5 +315,5 @@ def too_many_calls_are_refused():
 if __name__ == "__main__":
     sys.exit(main([info_needs_no_key, key_is_asked_for, transaction_id_comes_back, wrong_paths_and_verbs, actions_are_kept,
                    bad_actions_are_refused, calls_answer, outcomes_are_openwhisk_s, function_sees_its_surroundings, logs_are_kept,
-                   waiting_has_an_end, bad_calls_are_refused, activations_are_listed, clients_that_go_away, many_calls_at_once,
+                   waiting_has_an_end, bad_calls_are_refused, activations_are_listed, clients_that_go_away, more_clients_than_descriptors, many_calls_at_once,
                    too_many_calls_are_refused]))
