@@ -162,6 +162,9 @@ verify() {
 }
 
 check_tools
+# Two builds at once would write the same files.
+exec 9>"$out/lock"
+flock -w 1500 9 || die "another build has held $out/lock for 25 minutes"
 case ${1:-} in
 '') build ;;
 --refresh)

@@ -3,16 +3,14 @@
 #ifndef SQUEEZY_AGENT_AGENT_H
 #define SQUEEZY_AGENT_AGENT_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
-
-#include "agent/net.h"
 
 struct children;
 struct container;
 struct event_base;
 struct events;
+struct net_pool;
 struct pri;
 
 struct agent {
@@ -21,8 +19,7 @@ struct agent {
 	struct children *children;
 	struct events *events;
 	LIST_HEAD(, container) containers;
-	bool slots[NET_SLOTS_MAX];	/* taken by a container, or by what is left of one */
-	bool net;			/* there is an eth0 */
+	struct net_pool *nets;
 	uint64_t boot_ns;		/* CLOCK_BOOTTIME when ready */
 	uint64_t partitions;		/* 0: kernel without squeezy */
 	uint64_t partition_bytes;

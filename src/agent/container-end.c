@@ -15,7 +15,6 @@
 
 #include "agent/agent.h"
 #include "agent/answer.h"
-#include "agent/net.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "h2/server.h"
@@ -48,9 +47,9 @@ void container_clean(struct container *container)
 	child_forget(&container->init);
 	claim_stop(&container->claim);
 	runtime_close(&container->runtime);
-	net_close(container->slot);
 	fd_close(&container->netns_fd);
-	agent->slots[container->slot] = false;
+	if (container->has_slot)
+		net_pool_release(agent->nets, container->slot);
 	remove_tree("bundle", container->request.id);
 	remove_tree("crun", container->request.id);
 	event_free(container->timer);
@@ -176,6 +175,7 @@ void container_end(struct container *container)
 	/* The timer is the way out of a lost notice, and of callers' stacks. */
 	container_set_timer(container, try_remove, container->events_fd >= 0 && cgroup_populated(container->events_fd) ? 100 : 0);
 	claim_stop(&container->claim);
+	net_pool_cancel(container->agent->nets, &container->net);
 	drop_exchange(container);
 	runtime_close(&container->runtime);
 }

@@ -15,7 +15,6 @@
 
 #include "agent/agent.h"
 #include "agent/answer.h"
-#include "agent/net.h"
 #include "agent/oci.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -86,8 +85,8 @@ static void ready(struct container *container)
 	container_stop_timer(container);
 	container->create_call = NULL;
 	container->state = CONTAINER_READY;
-	answer_json(call, 201, json_pack("{s:s, s:o, s:I, s:I, s:I}", "id", container->request.id, "partition", partition, "create_ns",
-					 (json_int_t)container->create_ns, "claim_wait_ns", (json_int_t)container->claim_ns, "ready_ns",
+	answer_json(call, 201, json_pack("{s:s, s:o, s:I, s:I, s:I, s:I}", "id", container->request.id, "partition", partition, "create_ns",
+					 (json_int_t)container->create_ns, "net_ns", (json_int_t)container->net_ns, "claim_wait_ns", (json_int_t)container->claim_ns, "ready_ns",
 					 (json_int_t)(clock_ns(CLOCK_BOOTTIME) - container->start_ns)));
 }
 
@@ -234,28 +233,22 @@ static int start_crun(struct container *container, struct err *err)
 	return r;
 }
 
-/* After the cgroup exists. */
-static int build(struct container *container, struct err *err)
+/* The network is there, or cannot be had. */
+static void on_net(struct net_wait *wait, unsigned int slot, int netns_fd, const char *error)
 {
-	int r = start_claim(container, err);
+	struct container *container = wait->userdata;
+	struct err err;
 
-	if (r == 0)
-		r = net_open(container->slot, &container->netns_fd, err);
-	if (r == 0)
-		r = write_bundle(container, err);
-	return r == 0 ? start_crun(container, err) : r;
-}
-
-static bool take_slot(struct agent *agent, unsigned int *ret)
-{
-	for (unsigned int i = 0; i < NET_SLOTS_MAX; i++) {
-		if (!agent->slots[i]) {
-			agent->slots[i] = true;
-			*ret = i;
-			return true;
-		}
+	if (error) {
+		container_fail(container, "failed", error);
+		return;
 	}
-	return false;
+	container->has_slot = true;
+	container->slot = slot;
+	container->netns_fd = netns_fd;
+	container->net_ns = clock_ns(CLOCK_BOOTTIME) - container->start_ns;
+	if (write_bundle(container, &err) < 0 || start_crun(container, &err) < 0)
+		container_fail(container, "failed", err.text);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *userdata);
@@ -276,9 +269,9 @@ static struct container *container_new(struct agent *agent, const struct contain
 	container->init.ended = container_exited;
 	container->init.userdata = container;
 	container->timer = event_new(agent->base, -1, 0, on_timer, container);
-	if (!container->timer || !take_slot(agent, &container->slot)) {
-		if (container->timer)
-			event_free(container->timer);
+	container->net.ready = on_net;
+	container->net.userdata = container;
+	if (!container->timer) {
 		free(container);
 		return NULL;
 	}
@@ -299,7 +292,7 @@ void container_create(struct agent *agent, const struct container_request *reque
 	clean_gone(agent, request->id);
 	container = container_new(agent, request);
 	if (!container) {
-		answer_error(call, 500, "failed", "cannot make container %s: too many containers or no memory", request->id);
+		answer_error(call, 500, "failed", "cannot make container %s: out of memory", request->id);
 		return;
 	}
 	container->create_call = call;
@@ -310,8 +303,10 @@ void container_create(struct agent *agent, const struct container_request *reque
 		return;
 	}
 	container->create_ns = clock_ns(CLOCK_BOOTTIME) - now;
-	if (build(container, &err) < 0)
+	if (start_claim(container, &err) < 0)
 		container_fail(container, "failed", err.text);
+	else
+		net_pool_take(agent->nets, &container->net);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *userdata)

@@ -2,7 +2,7 @@
 /*
  * One container: cgroup, claim, network namespace, OCI bundle, crun, runtime.
  *
- * Making one: cgroup and limits; then, at the same time, the claim and `crun create` (which leaves the container's first process waiting); when
+ * Making one: cgroup and limits; then, at the same time, the claim, and network namespace and `crun create` (which leaves the container's first process waiting); when
  * both are through, `crun start`; when the runtime says it is ready, the call is answered. Ending one, for whatever reason, is always the same: kill the
  * cgroup, wait until it is empty, remove it (which releases the partition), answer, and only then clean up what takes longer.
  */
@@ -17,6 +17,7 @@
 #include "agent/cgroup.h"
 #include "agent/child.h"
 #include "agent/claim.h"
+#include "agent/net-pool.h"
 #include "agent/pri.h"
 #include "agent/runtime.h"
 
@@ -49,6 +50,8 @@ struct container {
 	struct agent *agent;
 	struct container_request request;
 	enum container_state state;
+	struct net_wait net;
+	bool has_slot;
 	unsigned int slot;
 	struct cgroup cgroup;
 	struct claim claim;
@@ -63,7 +66,8 @@ struct container {
 
 	struct h2_call *create_call;
 	uint64_t start_ns;
-	uint64_t create_ns;
+	uint64_t create_ns;		/* these three are durations */
+	uint64_t net_ns;
 	uint64_t claim_ns;
 
 	struct h2_call *exchange_call;

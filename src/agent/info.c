@@ -112,15 +112,29 @@ static uint64_t number_after(const char *text, const char *key)
 	return value;
 }
 
+/* The beginning of a file that may be larger than the buffer: zoneinfo grows with the partitions, and node 0 comes first. */
+static void read_beginning(const char *path, char *text, size_t size)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t used = 0;
+	ssize_t n = 1;
+
+	while (fd >= 0 && n > 0 && used < size - 1) {
+		n = read(fd, text + used, size - 1 - used);
+		used += n > 0 ? (size_t)n : 0;
+	}
+	text[used] = '\0';
+}
+
 /* Bytes that node 0's movable zone has: present (plugged) and managed. */
 static void movable(uint64_t *ret_present, uint64_t *ret_managed)
 {
-	static char text[65536];
-	const char *zone = NULL;
+	static char text[16384];
+	const char *zone;
 
 	*ret_present = *ret_managed = 0;
-	if (file_read_text(AT_FDCWD, "/proc/zoneinfo", text, sizeof(text)) == 0)
-		zone = strstr(text, "Node 0, zone  Movable");
+	read_beginning("/proc/zoneinfo", text, sizeof(text));
+	zone = strstr(text, "Node 0, zone  Movable");
 	if (!zone)
 		return;
 	zone = strstr(zone, "\n        present ");
@@ -185,12 +199,9 @@ void info_memory(struct agent *agent, struct h2_call *call)
 	uint64_t present, managed;
 	json_t *migrations;
 
-	if (file_read_text(AT_FDCWD, "/proc/vmstat", vmstat, sizeof(vmstat)) < 0)
-		vmstat[0] = '\0';
-	if (file_read_text(AT_FDCWD, "/proc/meminfo", meminfo, sizeof(meminfo)) < 0)
-		meminfo[0] = '\0';
-	if (file_read_text(AT_FDCWD, "/sys/devices/system/node/node0/meminfo", node0, sizeof(node0)) < 0)
-		node0[0] = '\0';
+	read_beginning("/proc/vmstat", vmstat, sizeof(vmstat));
+	read_beginning("/proc/meminfo", meminfo, sizeof(meminfo));
+	read_beginning("/sys/devices/system/node/node0/meminfo", node0, sizeof(node0));
 	movable(&present, &managed);
 	migrations = json_pack("{s:I, s:I, s:I}", "pgmigrate_success", (json_int_t)number_after(vmstat, "pgmigrate_success"), "pgmigrate_fail",
 			       (json_int_t)number_after(vmstat, "pgmigrate_fail"), "thp_migration_success",

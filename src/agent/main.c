@@ -14,6 +14,7 @@
 #include "agent/events.h"
 #include "agent/info.h"
 #include "agent/net.h"
+#include "agent/net-pool.h"
 #include "agent/port.h"
 #include "agent/pri.h"
 #include "base/err.h"
@@ -79,7 +80,7 @@ static int start(struct err *err)
 	int r = boot_system(err);
 
 	if (r == 0)
-		r = net_boot(&agent.net, err);
+		r = net_boot(err);
 	if (r < 0)
 		return r;
 	agent.base = event_base_new();
@@ -87,7 +88,8 @@ static int start(struct err *err)
 	    events_new(agent.base, &agent.events) < 0)
 		return err_set(err, ENOMEM, "cannot start the event loop: out of memory");
 	info_boot(&agent);
-	return start_firewall(err);
+	r = net_pool_new(agent.base, agent.children, &agent.nets, err);
+	return r == 0 ? start_firewall(err) : r;
 }
 
 int main(void)

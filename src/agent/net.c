@@ -61,7 +61,7 @@ static int eth0_up(int nl, struct err *err)
 	return r < 0 ? err_set(err, -r, "cannot set up eth0: %s", strerror(-r)) : 0;
 }
 
-int net_boot(bool *ret_eth0, struct err *err)
+int net_boot(struct err *err)
 {
 	cleanup_fd int nl = netlink_open();
 	int r;
@@ -72,8 +72,7 @@ int net_boot(bool *ret_eth0, struct err *err)
 	r = netlink_link_up(nl, "lo");
 	if (r < 0)
 		return err_set(err, -r, "cannot bring up lo: %s", strerror(-r));
-	*ret_eth0 = if_nametoindex("eth0") != 0;
-	if (*ret_eth0) {
+	if (if_nametoindex("eth0")) {
 		r = eth0_up(nl, err);
 		if (r < 0)
 			return r;
@@ -92,7 +91,7 @@ static int enter_new(int *ret_fd)
 	return *ret_fd < 0 ? -errno : 0;
 }
 
-/* PID 1 must never go on in a container's namespace. */
+/* Nothing may go on in a container's namespace. */
 static void leave(int root_fd)
 {
 	if (setns(root_fd, CLONE_NEWNET) < 0) {
@@ -149,25 +148,8 @@ static int connect_slot(unsigned int slot, int root_fd, int *ret_netns_fd)
 	return r;
 }
 
-int net_open(unsigned int slot, int *ret_netns_fd, struct err *err)
-{
-	cleanup_fd int root_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	int r;
-
-	*ret_netns_fd = -1;
-	if (root_fd < 0)
-		return err_set(err, errno, "cannot open the root network namespace: %s", strerror(errno));
-	net_close(slot);
-	r = connect_slot(slot, root_fd, ret_netns_fd);
-	if (r < 0) {
-		net_close(slot);
-		fd_close(ret_netns_fd);
-		return err_set(err, -r, "cannot make the network of slot %u: %s", slot, strerror(-r));
-	}
-	return 0;
-}
-
-void net_close(unsigned int slot)
+/* Absent is fine: the kernel removes a pair when the container's namespace ends, a moment after its last process. */
+static void close_slot(unsigned int slot)
 {
 	char name[IFNAMSIZ];
 
@@ -178,4 +160,22 @@ void net_close(unsigned int slot)
 		if (nl >= 0)
 			netlink_link_delete(nl, name);
 	}
+}
+
+int net_open(unsigned int slot, int *ret_netns_fd, struct err *err)
+{
+	cleanup_fd int root_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	int r;
+
+	*ret_netns_fd = -1;
+	if (root_fd < 0)
+		return err_set(err, errno, "cannot open the root network namespace: %s", strerror(errno));
+	close_slot(slot);
+	r = connect_slot(slot, root_fd, ret_netns_fd);
+	if (r < 0) {
+		close_slot(slot);
+		fd_close(ret_netns_fd);
+		return err_set(err, -r, "cannot make the network of slot %u: %s", slot, strerror(-r));
+	}
+	return 0;
 }

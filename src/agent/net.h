@@ -8,8 +8,6 @@
 #ifndef SQUEEZY_AGENT_NET_H
 #define SQUEEZY_AGENT_NET_H
 
-#include <stdbool.h>
-
 struct err;
 
 #define NET_SLOTS_MAX 1024
@@ -17,13 +15,11 @@ struct err;
 /* The nftables rules, for `nft -f -`. */
 extern const char net_rules[];
 
-/* Loopback, eth0 (*ret_eth0: there is one), forwarding. Once, at boot. 0 or -errno. */
-int net_boot(bool *ret_eth0, struct err *err);
+/* Loopback, eth0 if there is one, forwarding. Once, at boot. 0 or -errno. */
+int net_boot(struct err *err);
 
-/* Makes the namespace of a container slot (0 .. NET_SLOTS_MAX-1), connected. *ret_netns_fd keeps it alive until closed. 0 or -errno. */
+/* Makes the namespace of a container slot (0 .. NET_SLOTS_MAX-1), connected, in place of what the slot had. *ret_netns_fd keeps it alive until
+ * closed. Changes the calling process's namespace for a moment: not for the agent itself but for its helper (net-pool.h). 0 or -errno. */
 int net_open(unsigned int slot, int *ret_netns_fd, struct err *err);
-
-/* Removes the slot's veth pair. Absent is fine. */
-void net_close(unsigned int slot);
 
 #endif
