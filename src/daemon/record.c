@@ -65,10 +65,10 @@ static void add_platform_line(json_t *lines, const char *text)
 	json_decref(entry);
 }
 
-static json_t *collect_logs(const struct limits *limits, const json_t *body, bool failed)
+/* The agent has put OpenWhisk's remarks on cut or missing logs among them; silent: there was no agent to do so. */
+static json_t *collect_logs(const struct limits *limits, const json_t *body, bool silent)
 {
 	json_t *lines = json_array(), *entry;
-	char text[128];
 	size_t i;
 
 	if (!limits->logs)
@@ -76,12 +76,7 @@ static json_t *collect_logs(const struct limits *limits, const json_t *body, boo
 	json_array_foreach(json_object_get(body, "logs"), i, entry)
 		if (json_is_object(entry))
 			json_array_append_new(lines, log_line(entry));
-	if (json_is_true(json_object_get(body, "logs_truncated"))) {
-		snprintf(text, sizeof(text), "Logs were truncated because the total bytes size exceeds the limit of %lld bytes.",
-			 (long long)limits->logs << 20);
-		add_platform_line(lines, text);
-	}
-	if (failed)
+	if (silent)
 		add_platform_line(lines, "The action did not initialize or run as expected. Log data might be missing.");
 	return lines;
 }
@@ -107,13 +102,22 @@ static void fill_oom(enum outcome_phase phase, const struct limits *limits, cons
 	set_error(ret, OUTCOME_DEVELOPER_ERROR, "The action exhausted its memory and was aborted.");
 }
 
+/* What the runtime said is the result, whatever JSON it is; otherwise the fallback. */
+static void fill_said(const json_t *body, const char *fallback, struct outcome *ret)
+{
+	json_t *said = json_object_get(body, "error");
+
+	if (!said || json_is_null(said)) {
+		set_error(ret, OUTCOME_DEVELOPER_ERROR, fallback);
+		return;
+	}
+	ret->status = OUTCOME_DEVELOPER_ERROR;
+	ret->result = json_pack("{s:O}", "error", said);
+}
+
 static void fill_init_error(enum outcome_phase phase, const struct limits *limits, const json_t *body, struct outcome *ret)
 {
-	const char *said = json_string_value(json_object_get(body, "error"));
-	char text[TEXT_MAX];
-
-	snprintf(text, sizeof(text), "%s", said ? said : "The action failed during initialization: no reason given");
-	set_error(ret, OUTCOME_DEVELOPER_ERROR, text);
+	fill_said(body, "The action failed during initialization: no reason given", ret);
 }
 
 static void fill_bad_result(enum outcome_phase phase, const struct limits *limits, const json_t *body, struct outcome *ret)
@@ -122,7 +126,7 @@ static void fill_bad_result(enum outcome_phase phase, const struct limits *limit
 	char text[TEXT_MAX];
 
 	snprintf(text, sizeof(text), "The action did not produce a valid JSON or JSON Array response: %.1024s", said ? said : "");
-	set_error(ret, OUTCOME_DEVELOPER_ERROR, text);
+	fill_said(body, text, ret);
 }
 
 static void fill_too_large(enum outcome_phase phase, const struct limits *limits, const json_t *body, struct outcome *ret)
@@ -188,7 +192,7 @@ void outcome_from_answer(enum outcome_phase phase, const struct limits *limits, 
 		fill_result(json_object_get(body, "result"), ret);
 	else if (status != 200)
 		fill_failure(phase, limits, body, ret);
-	ret->logs = collect_logs(limits, body, ret->status == OUTCOME_DEVELOPER_ERROR);
+	ret->logs = collect_logs(limits, body, false);
 }
 
 void outcome_from_silence(enum outcome_phase phase, const struct limits *limits, bool timed_out, struct outcome *ret)

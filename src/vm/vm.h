@@ -6,6 +6,7 @@
  * once, through its callback, at the latest at its deadline; when QEMU dies every outstanding call completes with an error. No
  * callback runs before the function that was given it has returned. Times are nanoseconds of the host's CLOCK_MONOTONIC unless the
  * name says otherwise, sizes are bytes. Functions return 0 or -errno and fill err (which may be NULL) with a sentence.
+ * The program must ignore SIGPIPE: QEMU may die at any moment.
  * The guest is hostile: every body is bounded (64 MiB for a run, 64 KiB otherwise) and every number is only a claim.
  */
 #ifndef SQUEEZY_VM_VM_H

@@ -146,7 +146,7 @@ def outcomes_are_openwhisk_s():
          "The action did not produce a valid JSON or JSON Array response: 7"), ("exited", 502, "action developer error", gone),
         ("oom", 502, "action developer error", "The action exhausted its memory and was aborted."),
         ("timeout", 502, "action developer error", late + "."), ("large", 502, "application error", size),
-        ("bad-result", 502, "action developer error", "The action did not produce a valid JSON or JSON Array response: "),
+        ("bad-result", 502, "action developer error", "bad-result"),
         ("garbage", 502, "action developer error", gone), ("flood", 502, "action developer error", gone),
         ("init-error", 502, "action developer error", "the code does not load"),
         ("init-timeout", 502, "action developer error", late + " during initialization."),

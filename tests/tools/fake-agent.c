@@ -112,11 +112,20 @@ static void answer_run(struct h2_call *call, json_t *result)
 	answer(call, 200, json_pack("{s:o, s:i, s:[], s:b}", "result", result, "duration_ns", 1000000, "logs", "logs_truncated", 0));
 }
 
+static json_t *line(json_int_t t_ms, const char *stream, const char *text)
+{
+	return json_pack("{s:I, s:s, s:s}", "t_ms", t_ms, "stream", stream, "text", text);
+}
+
 static void run_log(struct h2_call *call)
 {
-	answer(call, 200, json_pack("{s:{}, s:[{s:I, s:s, s:s}, {s:I, s:s, s:s}], s:b}", "result", "logs", "t_ms", (json_int_t)1700000000123ll,
-				    "stream", "stdout", "text", "hello", "t_ms", (json_int_t)1700000000456ll, "stream", "stderr", "text",
-				    "world", "logs_truncated", 1));
+	json_t *logs = json_array();
+
+	json_array_append_new(logs, line(1700000000123ll, "stdout", "hello"));
+	json_array_append_new(logs, line(1700000000456ll, "stderr", "world"));
+	json_array_append_new(logs, line(1700000000789ll, "stderr", "Logs were truncated because the total bytes size exceeds the limit of "
+					 "10485760 bytes."));
+	answer(call, 200, json_pack("{s:{}, s:o, s:b}", "result", "logs", logs, "logs_truncated", 1));
 }
 
 static void run_flood(struct h2_call *call)

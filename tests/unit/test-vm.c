@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -273,6 +274,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_start_failures, make_world, end_world), CASE(test_start_once),
 	};
 
+	signal(SIGPIPE, SIG_IGN);
 	if (!getenv("FAKE_QEMU"))
 		return 77;
 	return cmocka_run_group_tests(tests, NULL, NULL);
