@@ -8,6 +8,9 @@
 #define JSON_MAX	(32u << 20)	/* text of a whole log, framing included */
 #define NOTE_ROOM	4096		/* of it for lines of our own */
 
+/* Text of all logs together: many functions may print a lot at once, and the agent's memory is the VM's. */
+static size_t held;
+
 /* Length of the valid UTF-8 sequence at s, 0 if there is none. */
 static size_t utf8_len(const unsigned char *s, size_t room)
 {
@@ -73,8 +76,10 @@ static bool put_line(struct logs *logs, enum log_stream stream, const char *text
 			 stream == LOG_STDOUT ? "stdout" : "stderr");
 
 	if (bytes_add(&logs->json, head, (size_t)n, max) == 0 && logs_quote(&logs->json, text, len, max) == 0 &&
-	    bytes_add(&logs->json, "}", 1, max) == 0)
+	    bytes_add(&logs->json, "}", 1, max) == 0) {
+		held += logs->json.len - before;
 		return true;
+	}
 	logs->json.len = before;
 	return false;
 }
@@ -95,9 +100,11 @@ static void truncate_logs(struct logs *logs)
 /* A whole line without its line end. */
 static void add_line(struct logs *logs, enum log_stream stream, const char *text, size_t len, uint64_t now_ms)
 {
+	size_t room = logs->json.len + (held < LOGS_HELD_MAX ? LOGS_HELD_MAX - held : 0);
+
 	if (len == sizeof(LOGS_SENTINEL) - 1 && !memcmp(text, LOGS_SENTINEL, len))
 		return;
-	if (!put_line(logs, stream, text, len, now_ms, JSON_MAX - NOTE_ROOM))
+	if (!put_line(logs, stream, text, len, now_ms, room < JSON_MAX - NOTE_ROOM ? room : JSON_MAX - NOTE_ROOM))
 		truncate_logs(logs);
 }
 
@@ -152,13 +159,16 @@ const char *logs_finish(struct logs *logs, uint64_t now_ms)
 		snprintf(note, sizeof(note), "Logs were truncated because the total bytes size exceeds the limit of %" PRIu64 " bytes.", logs->max);
 		logs_note(logs, note, now_ms);
 	}
+	held -= logs->json.len;
 	if (bytes_add(&logs->json, logs->json.len ? "]" : "[]", logs->json.len ? 1 : 2, JSON_MAX) < 0)
-		return "[]";
-	return logs->json.data;
+		logs->json.len = 0;
+	held += logs->json.len;
+	return logs->json.len ? logs->json.data : "[]";
 }
 
 void logs_clear(struct logs *logs)
 {
+	held -= logs->json.len;
 	bytes_clear(&logs->json);
 	for (int i = 0; i < LOG_STREAMS; i++)
 		bytes_clear(&logs->partial[i]);

@@ -25,6 +25,8 @@ struct logs {
 	bool truncated;
 };
 
+#define LOGS_HELD_MAX	(96u << 20)	/* of all logs together, framing included; what comes over it is cut, too */
+
 #define LOGS_SENTINEL "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX"
 
 /* Starts empty with the given limit in bytes of text, line ends included. */

@@ -107,6 +107,37 @@ static void test_empty_lines(void **state)
 	json_decref(list);
 }
 
+/* Ten functions that print all they may: the bound holds for them together, and is free again afterwards. */
+static void test_together(void **state)
+{
+	struct logs many[10] = { 0 };
+	size_t total = 0, len = 1u << 20, cut = 0;
+	char *line = malloc(len);
+
+	memset(line, 1, len);	/* six characters each in JSON */
+	line[len - 1] = '\n';
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 10; i++) {
+			logs_start(&many[i], 10u << 20);
+			for (int n = 0; n < 5; n++)
+				logs_feed(&many[i], LOG_STDOUT, line, len, 1);
+			total += many[i].json.len;
+			cut += many[i].truncated;
+		}
+		assert_true(total <= LOGS_HELD_MAX);
+		assert_true(cut > 0 && !many[0].truncated);
+		for (int i = 0; i < 10; i++) {
+			json_t *list = json_loads(logs_finish(&many[i], 2), 0, NULL);
+
+			assert_true(json_is_array(list));
+			json_decref(list);
+			logs_clear(&many[i]);
+		}
+		total = cut = 0;
+	}
+	free(line);
+}
+
 static void test_bytes(void **state)
 {
 	static const char raw[] = "a\0b\xff\"\\\t\x01\xc3\xa4\xed\xa0\x80\n";
@@ -126,6 +157,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_lines, teardown), cmocka_unit_test_teardown(test_limit, teardown),
 		cmocka_unit_test_teardown(test_empty_lines, teardown), cmocka_unit_test_teardown(test_bytes, teardown),
+		cmocka_unit_test_teardown(test_together, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
