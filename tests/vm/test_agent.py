@@ -179,6 +179,8 @@ def test_isolation(world):
     check(status.get("Seccomp") == "2", "seccomp filter is on", status)
     score = world.result(one, 'result = {"score": int(open("/proc/self/oom_score_adj").read())}')
     check(score.get("score", -1) >= 0, "the kernel may kill it when memory is short", score)
+    cpuset = world.result(one, 'result = {"path": open("/proc/self/cpuset").read().strip()}')
+    check(cpuset.get("path") == "/../..", "its cpuset is the root's: the controller is off", cpuset)
     check(status.get("NoNewPrivs") == "1", "no new privileges", status)
     for name in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"):
         check(int(status.get(name, "1"), 16) == 0, "%s is empty" % name, status)
