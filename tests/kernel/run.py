@@ -38,6 +38,9 @@ VARIANTS = {
     "bad-zero": ("squeezy=0x512M", "is out of range"),
     "bad-count": ("squeezy=128x128M", "is out of range"),
     "bad-size": ("squeezy=4x100M", "not a multiple of the memory block size"),
+    "bad-wrap": ("squeezy=18446744073709551617x512M", "is out of range"),
+    "bad-size-wrap": ("squeezy=1x16777217T", "is out of range"),
+    "bad-suffix": ("squeezy=4x128Mi", "is not <count>x<size>"),
     "bad-huge": ("squeezy=4x99999999G", "is out of range"),
     "no-memcg": (LAYOUT + " cgroup_disable=memory", "the memory controller is disabled"),
 }

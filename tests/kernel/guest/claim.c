@@ -247,7 +247,7 @@ static void test_full_partition_unkillable(void)
 
 static void test_memory_max_first(void)
 {
-	uint64_t full = counter("partition_full");
+	uint64_t kills = counter("oom_kills");
 	char text[32];
 	int status;
 
@@ -257,7 +257,8 @@ static void test_memory_max_first(void)
 	CHECK(cg_write("a", "memory.max", text) == 0);
 	status = run_in("a", gulp, NULL);
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	CHECK(counter("partition_full") == full);
+	CHECK(counter("oom_kills") == kills);
+	CHECK(cg_event("a", "memory.events", "oom_kill") >= 1);
 	cg_end("a");
 }
 

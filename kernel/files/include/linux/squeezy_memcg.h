@@ -29,7 +29,11 @@ struct squeezy_memcg {
 void squeezy_memcg_online(struct mem_cgroup *memcg);
 /* css_reset: give up a claim. Under cgroup_mutex. */
 void squeezy_memcg_reset(struct mem_cgroup *memcg);
-/* css_killed: the same, at the very start of rmdir, when no task is left. */
+/*
+ * css_killed: the same, at the very start of rmdir, when no task is left, or
+ * when the controller is turned off above living tasks: what they allocate
+ * from then on is their ancestor's.
+ */
 void squeezy_css_killed(struct cgroup_subsys_state *css);
 
 #else

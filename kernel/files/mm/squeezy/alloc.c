@@ -24,6 +24,9 @@
 #define PCP_BATCH 31
 #define PCP_HIGH (4 * PCP_BATCH)
 
+/* Rounds of one tick between two sweeps of all CPUs while a fault waits for room. */
+#define LEFTOVERS_EVERY 50
+
 void __squeezy_pcp_limits(struct zone *zone, int *high_min, int *high_max, int *batch)
 {
 	if (!squeezy_is_private_node(zone_to_nid(zone)))
@@ -57,6 +60,12 @@ static struct mem_cgroup *get_claimant(int nid)
 	return memcg;
 }
 
+/* out_of_memory() leaves this behind when an earlier victim is still on its way out. */
+static bool has_chosen(struct oom_control *oc)
+{
+	return oc->chosen && oc->chosen != (void *)-1UL;
+}
+
 /*
  * Kills inside the claimant, or finds a free page after all. Returns false
  * when there is nobody to kill, or when the caller itself must give up.
@@ -78,27 +87,33 @@ static bool kill_inside(struct mem_cgroup *claimant, gfp_t gfp, int nid,
 		mutex_unlock(&oom_lock);
 		return true;
 	}
-	memcg_memory_event(claimant, MEMCG_OOM);
 	progress = task_is_dying() || out_of_memory(&oc);
 	mutex_unlock(&oom_lock);
-	if (progress) {
+	if (has_chosen(&oc)) {
+		memcg_memory_event(claimant, MEMCG_OOM);
 		squeezy_count(SQUEEZY_OOM_KILLS);
-		return true;
 	}
+	if (progress)
+		return true;
 	/*
 	 * Only unkillable tasks (oom_score_adj -1000) are left. A member that
 	 * faults would come back for ever: it has to go itself. A remote
 	 * faulter gets its error.
 	 */
-	if (current->mm && squeezy_mm_nid(current->mm) == nid)
+	if (!(current->flags & PF_KTHREAD) && squeezy_mm_nid(current->mm) == nid)
 		force_sig(SIGKILL);
 	return false;
 }
 
-/* Everything short of a kill: pages that other CPUs and batches keep. */
-static struct folio *take_leftovers(gfp_t gfp, int nid)
+/*
+ * Everything short of a kill: pages that other CPUs and batches keep. Costly
+ * for everybody, so only at the first round and now and then after that.
+ */
+static struct folio *take_leftovers(gfp_t gfp, int nid, unsigned int round)
 {
-	lru_add_drain();
+	if (round % LEFTOVERS_EVERY)
+		return take_folio(gfp, 0, nid);
+	lru_add_drain_all();
 	drain_all_pages(squeezy_partition_of(nid)->zone);
 	return take_folio(gfp, 0, nid);
 }
@@ -111,10 +126,11 @@ static struct folio *take_under_pressure(gfp_t gfp, struct mm_struct *mm, int ni
 {
 	struct folio *folio = NULL;
 	struct mem_cgroup *claimant;
+	unsigned int round;
 
 	squeezy_count(SQUEEZY_PARTITION_FULL);
-	while (squeezy_mm_nid(mm) == nid) {
-		folio = take_leftovers(gfp, nid);
+	for (round = 0; squeezy_mm_nid(mm) == nid; round++) {
+		folio = take_leftovers(gfp, nid, round);
 		if (folio || task_is_dying())
 			break;
 		claimant = get_claimant(nid);
@@ -152,7 +168,7 @@ bool __squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *vma,
 		return false;
 
 	*ret_folio = take_folio(gfp, order, nid);
-	if (likely(*ret_folio) || !may_wait(gfp, order) || (vma->vm_flags & VM_DROPPABLE))
+	if (likely(*ret_folio) || !may_wait(gfp, order))
 		return true;
 
 	psi_memstall_enter(&psi_flags);

@@ -74,6 +74,8 @@ static struct mem_cgroup *release_locked(struct squeezy_partition *p)
 
 	set_nid_below(memcg, 0);
 	p->claimant = NULL;
+	p->backoff_ms = 0;
+	p->not_before = jiffies;
 	squeezy_set_state(p, SQUEEZY_RELEASED);
 	squeezy_count(SQUEEZY_RELEASES);
 	return memcg;
@@ -130,6 +132,19 @@ void squeezy_make_claimable(struct squeezy_partition *p)
 		cgroup_file_notify(&wanting_memcg->file);
 }
 
+/**
+ * squeezy_fail_waiters - nothing will be populated any more
+ */
+void squeezy_fail_waiters(void)
+{
+	struct claim_waiter *w, *next;
+
+	spin_lock(&squeezy_lock);
+	list_for_each_entry_safe(w, next, &waiters, node)
+		wake_waiter(w, -ENODEV);
+	spin_unlock(&squeezy_lock);
+}
+
 static struct squeezy_partition *first_populated(void)
 {
 	struct squeezy_partition *p;
@@ -166,6 +181,8 @@ static int claim(struct mem_cgroup *memcg, int id, struct claim_waiter *w)
 
 	if (!rc) {
 		claim_locked(p, memcg);
+	} else if (rc == -EAGAIN && !squeezy_device_alive()) {
+		rc = -ENODEV;
 	} else if (rc == -EAGAIN && w) {
 		list_add_tail(&w->node, &waiters);
 		rc = -EINPROGRESS;

@@ -31,6 +31,7 @@ enum squeezy_state {
 	SQUEEZY_CLAIMED,	/* backs the anonymous memory of one cgroup */
 	SQUEEZY_RELEASED,	/* given up by its cgroup, pages may still be in use */
 	SQUEEZY_DRAINING,	/* was populated; the mover is parking it */
+	SQUEEZY_BROKEN,		/* half mapped and cannot be undone; never touched again */
 	SQUEEZY_NR_STATES
 };
 
@@ -77,6 +78,9 @@ struct squeezy_partition {
 
 	/* The mover's own. */
 	unsigned int plugged_blocks;	/* device blocks plugged, from the front */
+	bool populating;		/* populate_start_ns is of this attempt */
+	bool map_failed;		/* plugged in vain: unplug, then wait */
+	/* Reset when a claim is released, which the mover does not look at. */
 	unsigned long not_before;	/* jiffies: do not retry earlier */
 	unsigned int backoff_ms;
 	unsigned long missing;		/* pages in use at the last look */
@@ -125,6 +129,7 @@ int squeezy_layout_parse(const char *text, unsigned int *ret_count, u64 *ret_byt
 int squeezy_claim_init(void);
 int squeezy_mm_nid(struct mm_struct *mm);
 bool squeezy_waiting(void);
+void squeezy_fail_waiters(void);
 void squeezy_make_claimable(struct squeezy_partition *p);
 
 /* zone.c */
@@ -142,6 +147,7 @@ void squeezy_map_start(struct squeezy_partition *p);
 int squeezy_mover_start(void);
 void squeezy_mover_stop(void);
 void squeezy_mover_kick(void);
+void squeezy_mover_device_changed(void);
 
 /* virtio.c */
 u64 squeezy_device_requested(void);

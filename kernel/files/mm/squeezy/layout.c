@@ -4,6 +4,7 @@
  */
 #define pr_fmt(fmt) "squeezy: " fmt
 
+#include <linux/ctype.h>
 #include <linux/init.h>
 #include <linux/kernel.h>
 #include <linux/memory.h>
@@ -20,6 +21,32 @@ struct squeezy_layout squeezy_layout;
 static unsigned int boot_count __initdata;
 static u64 boot_bytes __initdata;
 
+/* A number short enough not to wrap around, then K, M, G or T; memparse() would wrap. */
+static int parse_bytes(const char *text, u64 *ret_bytes)
+{
+	static const char suffixes[] = "KMGT";
+	const char *suffix;
+	unsigned int shift = 0;
+	char *end;
+	u64 value;
+
+	value = simple_strtoull(text, &end, 10);
+	if (end == text)
+		return -EINVAL;
+	if (end - text > 19)
+		return -ERANGE;
+	if (*end) {
+		suffix = strchr(suffixes, toupper(*end));
+		if (!suffix || end[1])
+			return -EINVAL;
+		shift = 10 * (suffix - suffixes + 1);
+	}
+	if (value > U64_MAX >> shift)
+		return -ERANGE;
+	*ret_bytes = value << shift;
+	return 0;
+}
+
 /**
  * squeezy_layout_parse - read "<count>x<size>"
  * @text: e.g. "16x512M"
@@ -31,18 +58,21 @@ static u64 boot_bytes __initdata;
  */
 int squeezy_layout_parse(const char *text, unsigned int *ret_count, u64 *ret_bytes)
 {
-	unsigned long long bytes;
 	unsigned long count;
 	char *end;
+	u64 bytes;
+	int rc;
 
 	if (!text || !isdigit(text[0]))
 		return -EINVAL;
 	count = simple_strtoul(text, &end, 10);
-	if (*end++ != 'x' || !isdigit(*end))
+	if (*end != 'x' || !isdigit(end[1]))
 		return -EINVAL;
-	bytes = memparse(end, &end);
-	if (*end)
-		return -EINVAL;
+	if (end - text > 5)
+		return -ERANGE;
+	rc = parse_bytes(end + 1, &bytes);
+	if (rc)
+		return rc;
 	if (count < 1 || count >= MAX_NUMNODES)
 		return -ERANGE;
 	if (bytes < SZ_2M || bytes > (1ULL << MAX_PHYSMEM_BITS) / count)

@@ -28,16 +28,25 @@ static int online_block(struct memory_block *mem, void *arg)
 
 	mem->online_type = MMOP_ONLINE_MOVABLE;
 	rc = device_online(&mem->dev);		/* 1: onlined when it was added */
-	if (rc >= 0)
-		mem->dev.offline_disabled = true;
 	return rc < 0 ? rc : 0;
 }
 
-static int map_partition(struct squeezy_partition *p)
+static int keep_online(struct memory_block *mem, void *arg)
+{
+	mem->dev.offline_disabled = true;
+	return 0;
+}
+
+/*
+ * Returns 0 or an error. *@ret_broken: blocks were left online, so that the
+ * memory must stay plugged for ever.
+ */
+static int map_partition(struct squeezy_partition *p, bool *ret_broken)
 {
 	u64 start = PFN_PHYS(p->start_pfn);
 	int rc;
 
+	*ret_broken = false;
 	WRITE_ONCE(mapping, p);
 	rc = add_memory_driver_managed(p->nid, start, squeezy_layout.bytes,
 				       "System RAM (squeezy)", MHP_MERGE_RESOURCE);
@@ -45,38 +54,50 @@ static int map_partition(struct squeezy_partition *p)
 		goto out;
 	lock_device_hotplug();
 	rc = walk_memory_blocks(start, squeezy_layout.bytes, NULL, online_block);
+	if (!rc)
+		walk_memory_blocks(start, squeezy_layout.bytes, NULL, keep_online);
 	unlock_device_hotplug();
-	/* Leaves the memory alone if a block is online and in use. */
-	if (rc && offline_and_remove_memory(start, squeezy_layout.bytes))
-		pr_err("partition %u: half mapped, cannot be undone\n", p->id);
+	if (rc)
+		*ret_broken = offline_and_remove_memory(start, squeezy_layout.bytes);
 out:
 	WRITE_ONCE(mapping, NULL);
 	return rc;
 }
 
-static bool begin(struct squeezy_partition *p)
+static void map_succeeded(struct squeezy_partition *p)
 {
-	return squeezy_get_state(p) == SQUEEZY_MAPPING;
+	squeezy_count(SQUEEZY_POPULATES_FIRST);
+	spin_lock(&squeezy_lock);
+	squeezy_stamp(p, SQUEEZY_TIME_POPULATED);
+	squeezy_make_claimable(p);
+	spin_unlock(&squeezy_lock);
 }
 
-static void end(struct squeezy_partition *p, int rc)
+static void map_failed(struct squeezy_partition *p, int rc, bool broken)
 {
+	squeezy_count(SQUEEZY_MAP_FAILURES);
+	pr_warn_ratelimited("partition %u: no memory map (error %d): %s\n", p->id, rc,
+			    broken ? "half made, lost until the next boot" :
+				     "is normal memory short? Trying again later");
 	spin_lock(&squeezy_lock);
-	if (!rc) {
-		squeezy_stamp(p, SQUEEZY_TIME_POPULATED);
-		squeezy_make_claimable(p);
-	} else {
-		p->not_before = jiffies + msecs_to_jiffies(RETRY_MS);
-		squeezy_set_state(p, SQUEEZY_ABSENT);
-	}
+	p->map_failed = true;
+	p->not_before = jiffies + msecs_to_jiffies(RETRY_MS);
+	squeezy_set_state(p, broken ? SQUEEZY_BROKEN : SQUEEZY_ABSENT);
 	spin_unlock(&squeezy_lock);
-	if (!rc) {
-		squeezy_count(SQUEEZY_POPULATES_FIRST);
-	} else {
-		squeezy_count(SQUEEZY_MAP_FAILURES);
-		pr_warn_ratelimited("partition %u: no memory map (error %d): normal memory is short?\n",
-				    p->id, rc);
-	}
+}
+
+static void map_one(struct squeezy_partition *p)
+{
+	bool broken;
+	int rc;
+
+	if (squeezy_get_state(p) != SQUEEZY_MAPPING)
+		return;
+	rc = map_partition(p, &broken);
+	if (rc)
+		map_failed(p, rc, broken);
+	else
+		map_succeeded(p);
 	squeezy_mover_kick();
 }
 
@@ -85,8 +106,7 @@ static void map_work(struct work_struct *work)
 	struct squeezy_partition *p;
 
 	for_each_squeezy_partition(p)
-		if (begin(p))
-			end(p, map_partition(p));
+		map_one(p);
 }
 
 static DECLARE_WORK(map_worker, map_work);

@@ -4,8 +4,8 @@
  * requested size, a whole partition at a time.
  *
  * It sleeps until it is kicked (config change, claim, release, memory map
- * ready) or a retry is due. Nothing it does takes longer than a request to the
- * device; hot-add is map.c's.
+ * ready) or a retry is due. Hot-add, which takes tens of milliseconds, is
+ * map.c's.
  */
 #define pr_fmt(fmt) "squeezy: " fmt
 
@@ -31,12 +31,22 @@
 static struct task_struct *mover;
 static DECLARE_WAIT_QUEUE_HEAD(mover_wait);
 static bool kicked;
+/* The device has refused a request: no other before then, unless it changes. */
+static unsigned long device_not_before;
+static bool device_changed;
 static unsigned int request_blocks = REQUEST_MAX_BLOCKS;
 
 void squeezy_mover_kick(void)
 {
 	WRITE_ONCE(kicked, true);
 	wake_up(&mover_wait);
+}
+
+/* The device's configuration changed: what it refused it may accept now. */
+void squeezy_mover_device_changed(void)
+{
+	WRITE_ONCE(device_changed, true);
+	squeezy_mover_kick();
 }
 
 static unsigned int partition_blocks(void)
@@ -116,34 +126,34 @@ static int unplug(struct squeezy_partition *p)
 	return 0;
 }
 
-static int refused(struct squeezy_partition *p, int rc)
+static void device_refused(void)
 {
-	p->not_before = jiffies + msecs_to_jiffies(REFUSED_RETRY_MS);
-	return rc;
+	device_not_before = jiffies + msecs_to_jiffies(REFUSED_RETRY_MS);
 }
 
 /* Makes one partition claimable. */
-static int populate(struct squeezy_partition *p)
+static void populate(struct squeezy_partition *p)
 {
-	int rc;
-
-	squeezy_stamp(p, SQUEEZY_TIME_POPULATE_START);
-	rc = plug(p);
-	if (rc)
-		return refused(p, rc);
+	if (!p->populating)
+		squeezy_stamp(p, SQUEEZY_TIME_POPULATE_START);
+	p->populating = true;
+	if (plug(p)) {
+		device_refused();
+		return;
+	}
+	p->populating = false;
 	if (squeezy_get_state(p) == SQUEEZY_ABSENT) {
 		squeezy_map_start(p);
-		return 0;
+		return;
 	}
 	squeezy_zone_unpark(p);
 	squeezy_stamp(p, SQUEEZY_TIME_POPULATED);
 	squeezy_count(SQUEEZY_POPULATES_PARKED);
 	make_claimable(p);
-	return 0;
 }
 
-/* Parks an unclaimed partition, or leaves it as it was. */
-static int park(struct squeezy_partition *p)
+/* Parks an unclaimed partition and returns it, or leaves it as it was. */
+static void drain(struct squeezy_partition *p)
 {
 	if (!p->backoff_ms)
 		squeezy_stamp(p, SQUEEZY_TIME_DRAIN_START);
@@ -152,26 +162,45 @@ static int park(struct squeezy_partition *p)
 		back_off(p);
 		if (squeezy_get_state(p) == SQUEEZY_DRAINING)
 			make_claimable(p);
-		return -EAGAIN;
+		return;
 	}
 	squeezy_zone_park(p);
 	squeezy_stamp(p, SQUEEZY_TIME_DRAINED);
 	p->backoff_ms = 0;
 	set_state(p, SQUEEZY_PARKED);
-	return 0;
+	if (unplug(p))
+		device_refused();
 }
 
-static int drain(struct squeezy_partition *p)
+static void undo(struct squeezy_partition *p)
 {
-	int rc;
+	p->populating = false;
+	if (unplug(p))
+		device_refused();
+	else
+		p->map_failed = false;
+}
 
-	if (squeezy_get_state(p) != SQUEEZY_PARKED && squeezy_get_state(p) != SQUEEZY_ABSENT) {
-		rc = park(p);
-		if (rc)
-			return rc;
-	}
-	rc = unplug(p);
-	return rc ? refused(p, rc) : 0;
+/* Out of the allocator's hands: the device may have all, part or none of it. */
+static bool is_out(struct squeezy_partition *p)
+{
+	enum squeezy_state state = squeezy_get_state(p);
+
+	return state == SQUEEZY_ABSENT || state == SQUEEZY_PARKED;
+}
+
+/*
+ * What a refused request or a failed map has left half way. It is finished or
+ * undone before anything else is begun, so there is hardly ever a second one.
+ */
+static struct squeezy_partition *half_way(void)
+{
+	struct squeezy_partition *p;
+
+	for_each_squeezy_partition(p)
+		if (is_out(p) && p->plugged_blocks)
+			return p;
+	return NULL;
 }
 
 /* Lowest first: the device's usable region grows from the front. */
@@ -179,23 +208,19 @@ static struct squeezy_partition *next_to_populate(void)
 {
 	struct squeezy_partition *p;
 
-	for_each_squeezy_partition(p) {
-		enum squeezy_state state = squeezy_get_state(p);
-
-		if ((state == SQUEEZY_PARKED || state == SQUEEZY_ABSENT) && due(p))
+	for_each_squeezy_partition(p)
+		if (is_out(p) && due(p))
 			return p;
-	}
 	return NULL;
 }
 
-static struct squeezy_partition *last_in_state(enum squeezy_state state, bool plugged_only)
+static struct squeezy_partition *last_in_state(enum squeezy_state state)
 {
 	struct squeezy_partition *p;
 
 	for (p = squeezy_layout.partitions + squeezy_layout.count - 1;
 	     p >= squeezy_layout.partitions; p--)
-		if (squeezy_get_state(p) == state && due(p) &&
-		    (!plugged_only || p->plugged_blocks))
+		if (squeezy_get_state(p) == state && due(p))
 			return p;
 	return NULL;
 }
@@ -203,31 +228,32 @@ static struct squeezy_partition *last_in_state(enum squeezy_state state, bool pl
 /* A free partition that nobody waits for; it may be claimed under our hands. */
 static struct squeezy_partition *grab_spare(void)
 {
-	struct squeezy_partition *p = last_in_state(SQUEEZY_POPULATED, false);
+	struct squeezy_partition *p;
+	bool grabbed = false;
 
-	spin_lock(&squeezy_lock);
-	if (p && p->state == SQUEEZY_POPULATED && !squeezy_waiting())
-		squeezy_set_state(p, SQUEEZY_DRAINING);
-	else
-		p = NULL;
-	spin_unlock(&squeezy_lock);
-	return p;
+	while (!grabbed && (p = last_in_state(SQUEEZY_POPULATED))) {
+		spin_lock(&squeezy_lock);
+		if (p->state == SQUEEZY_POPULATED) {
+			squeezy_set_state(p, SQUEEZY_DRAINING);
+			grabbed = true;
+		}
+		spin_unlock(&squeezy_lock);
+	}
+	return grabbed ? p : NULL;
 }
 
-/* What is out of use already, then the released, then spares; highest first. */
+/* The released before spares; highest first. Who waits for a claim is served before. */
 static struct squeezy_partition *next_to_drain(void)
 {
-	struct squeezy_partition *p = last_in_state(SQUEEZY_PARKED, true);
-
-	p = p ?: last_in_state(SQUEEZY_ABSENT, true);
-	p = p ?: last_in_state(SQUEEZY_RELEASED, false);
-	return p ?: grab_spare();
+	if (squeezy_waiting())
+		return NULL;
+	return last_in_state(SQUEEZY_RELEASED) ?: grab_spare();
 }
 
 /* Released partitions that need not shrink serve the next claim. */
 static bool recycle_one(void)
 {
-	struct squeezy_partition *p = last_in_state(SQUEEZY_RELEASED, false);
+	struct squeezy_partition *p = last_in_state(SQUEEZY_RELEASED);
 
 	if (!p)
 		return false;
@@ -241,69 +267,74 @@ static bool recycle_one(void)
 	return true;
 }
 
-static u64 plugged_bytes(void)
+/* Partitions that the guest uses or could use. */
+static unsigned int count_in(void)
 {
 	struct squeezy_partition *p;
-	u64 blocks = 0;
+	unsigned int count = 0;
 
 	for_each_squeezy_partition(p)
-		blocks += p->plugged_blocks;
-	return blocks * squeezy_layout.block_size;
+		count += !is_out(p);
+	return count;
 }
 
-static u64 wanted_bytes(void)
+static unsigned int count_wanted(void)
 {
-	u64 requested = squeezy_device_requested();
-	u64 rest;
+	u64 rest, requested = squeezy_device_requested();
+	u64 wanted = div64_u64_rem(requested, squeezy_layout.bytes, &rest);
 
-	div64_u64_rem(requested, squeezy_layout.bytes, &rest);
 	if (rest)
 		pr_info_once("requested size %llu is not a multiple of the partition size %llu: rounding down\n",
 			     requested, squeezy_layout.bytes);
-	return min(requested - rest, squeezy_layout.bytes * squeezy_layout.count);
+	return min_t(u64, wanted, squeezy_layout.count);
+}
+
+static bool device_ready(void)
+{
+	if (xchg(&device_changed, false))
+		device_not_before = jiffies;
+	return squeezy_device_alive() && time_after_eq(jiffies, device_not_before);
 }
 
 /* One partition's worth of work. Returns false if there is none now. */
 static bool move_one(void)
 {
-	u64 plugged = plugged_bytes(), wanted = wanted_bytes();
+	unsigned int in = count_in(), wanted;
 	struct squeezy_partition *p;
 
-	if (!squeezy_device_alive())
+	if (!device_ready())
 		return recycle_one();
-	if (plugged > wanted) {
+	wanted = count_wanted();
+	p = half_way();
+	if (p && (in >= wanted || p->map_failed)) {
+		undo(p);
+		return true;
+	}
+	if (in < wanted) {
+		p = p ?: next_to_populate();
+		if (p)
+			populate(p);
+	} else if (in > wanted) {
 		p = next_to_drain();
 		if (p)
 			drain(p);
-		return p;
 	}
-	if (plugged < wanted) {
-		p = next_to_populate();
-		if (p) {
-			populate(p);
-			return true;
-		}
-	} else {
-		/* Drained for a request that was taken back before the unplug. */
-		p = last_in_state(SQUEEZY_PARKED, true);
-		if (p) {
-			populate(p);
-			return true;
-		}
-	}
-	return recycle_one();
+	return p || recycle_one();
 }
 
 /* How long until the first retry; for ever if there is nothing to retry. */
 static long next_retry(void)
 {
-	struct squeezy_partition *p;
 	long soonest = MAX_SCHEDULE_TIMEOUT;
+	struct squeezy_partition *p;
 
+	if (squeezy_device_alive() && time_before(jiffies, device_not_before))
+		soonest = device_not_before - jiffies;
 	for_each_squeezy_partition(p) {
 		enum squeezy_state state = squeezy_get_state(p);
 
-		if (!due(p) && state != SQUEEZY_CLAIMED && state != SQUEEZY_MAPPING)
+		if (!due(p) && state != SQUEEZY_CLAIMED && state != SQUEEZY_MAPPING &&
+		    state != SQUEEZY_BROKEN)
 			soonest = min(soonest, (long)(p->not_before - jiffies));
 	}
 	return max(soonest, 1L);
@@ -331,6 +362,7 @@ int squeezy_mover_start(void)
 
 	for_each_squeezy_partition(p)
 		p->not_before = jiffies;
+	device_not_before = jiffies;
 	mover = kthread_create(mover_loop, NULL, "squeezy_mover");
 	if (IS_ERR(mover))
 		return PTR_ERR(mover);

@@ -19,6 +19,7 @@ static const char * const state_names[SQUEEZY_NR_STATES] = {
 	[SQUEEZY_CLAIMED]	= "claimed",
 	[SQUEEZY_RELEASED]	= "released",
 	[SQUEEZY_DRAINING]	= "draining",
+	[SQUEEZY_BROKEN]	= "broken",
 };
 
 /* Where each state may come from. */
@@ -31,6 +32,7 @@ static const u8 predecessors[SQUEEZY_NR_STATES] = {
 	[SQUEEZY_CLAIMED]	= BIT(SQUEEZY_POPULATED),
 	[SQUEEZY_RELEASED]	= BIT(SQUEEZY_CLAIMED),
 	[SQUEEZY_DRAINING]	= BIT(SQUEEZY_POPULATED),
+	[SQUEEZY_BROKEN]	= BIT(SQUEEZY_MAPPING),
 };
 
 const char *squeezy_state_name(enum squeezy_state state)

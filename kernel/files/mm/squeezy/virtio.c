@@ -24,7 +24,8 @@
 
 #include "internal.h"
 
-#define ANSWER_TIMEOUT_MS 10000
+/* Longer than a VMM is stopped for a snapshot: its clock may go on meanwhile. */
+#define ANSWER_TIMEOUT_MS 60000
 #define UNPLUG_ALL_RETRIES 50
 #define UNPLUG_ALL_RETRY_MS 100
 
@@ -47,7 +48,9 @@ static struct squeezy_device *device;
 
 bool squeezy_device_alive(void)
 {
-	return !READ_ONCE(device->dead);
+	struct squeezy_device *d = READ_ONCE(device);
+
+	return d && !READ_ONCE(d->dead);
 }
 
 u64 squeezy_device_requested(void)
@@ -67,13 +70,14 @@ static void device_answered(struct virtqueue *vq)
 
 static void device_config_changed(struct virtio_device *vdev)
 {
-	squeezy_mover_kick();
+	squeezy_mover_device_changed();
 }
 
 static int give_up(struct squeezy_device *d, const char *why)
 {
 	WRITE_ONCE(d->dead, true);
 	squeezy_count(SQUEEZY_REQUESTS_REFUSED);
+	squeezy_fail_waiters();
 	dev_err(&d->vdev->dev, "%s: no more memory is plugged or unplugged\n", why);
 	return -EIO;
 }
@@ -230,20 +234,51 @@ static int device_start(struct squeezy_device *d)
 	rc = unplug_all(d);
 	if (rc)
 		goto out_region;
-	device = d;
+	WRITE_ONCE(device, d);
 	rc = squeezy_mover_start();
 	if (rc)
 		goto out_device;
 	return 0;
 
 out_device:
-	device = NULL;
+	WRITE_ONCE(device, NULL);
 out_region:
-	release_mem_region(d->addr, d->region_size);
+	release_resource(d->region);
+	kfree(d->region);
 out_vq:
 	virtio_reset_device(d->vdev);
 	d->vdev->config->del_vqs(d->vdev);
 	return rc;
+}
+
+/*
+ * The core marks a device that a driver declines as failed. A reset makes it
+ * as good as new for the next driver (VIRTIO 1.2, 3.1.1); there is no place
+ * for it but right before that driver's probe.
+ */
+static int before_probe(struct notifier_block *nb, unsigned long action, void *data)
+{
+	struct virtio_device *vdev = dev_to_virtio(data);
+
+	if (action == BUS_NOTIFY_BIND_DRIVER && vdev->id.device == VIRTIO_ID_MEM &&
+	    (vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_FAILED)) {
+		virtio_reset_device(vdev);
+		vdev->config->set_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block before_probe_nb = { .notifier_call = before_probe };
+
+static void decline(struct squeezy_device *d)
+{
+	static bool registered;
+
+	dev_info(&d->vdev->dev, "a region of %llu MiB does not hold the partitions: left to the stock driver\n",
+		 d->region_size >> 20);
+	if (!registered)
+		registered = !bus_register_notifier(d->vdev->dev.bus, &before_probe_nb);
+	kfree(d);
 }
 
 static int squeezy_probe(struct virtio_device *vdev)
@@ -258,17 +293,16 @@ static int squeezy_probe(struct virtio_device *vdev)
 	virtio_cread_le(vdev, struct virtio_mem_config, addr, &d->addr);
 	virtio_cread_le(vdev, struct virtio_mem_config, region_size, &d->region_size);
 	if (!is_ours(d)) {
-		dev_info(&vdev->dev, "a region of %llu MiB does not hold the partitions: left to the stock driver\n",
-			 d->region_size >> 20);
-		kfree(d);
+		decline(d);
 		return -ENODEV;
 	}
 	vdev->priv = d;
 	rc = device_start(d);
 	if (rc) {
-		vdev->priv = NULL;
-		kfree(d);
-		return rc;
+		/* Stay bound: the stock driver would online partitions for all. */
+		d->dead = true;
+		dev_err(&vdev->dev, "cannot be used for partitions (error %d)\n", rc);
+		return 0;
 	}
 	dev_info(&vdev->dev, "partitions at %#llx, device blocks of %llu KiB\n",
 		 squeezy_layout.start, squeezy_layout.block_size >> 10);
@@ -284,6 +318,9 @@ static void squeezy_remove(struct virtio_device *vdev)
 	struct squeezy_device *d = vdev->priv;
 
 	WRITE_ONCE(d->dead, true);
+	if (device != d)
+		return;
+	squeezy_fail_waiters();
 	squeezy_mover_stop();
 	virtio_reset_device(vdev);
 	vdev->config->del_vqs(vdev);

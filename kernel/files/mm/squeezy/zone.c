@@ -27,6 +27,8 @@
  */
 #define LRU_BATCHES 8
 #define LRU_BATCH_PAGES 31
+/* Whoever outlived retries up to this back-off is no batch; other CPUs are left in peace. */
+#define LRU_BACKOFF_MS 64
 
 /* NR_FREE_PAGES lags behind by per-CPU deltas, the lists do not. */
 static unsigned long free_pages_locked(struct zone *zone)
@@ -47,6 +49,9 @@ unsigned long squeezy_zone_free_pages(struct squeezy_partition *p)
 {
 	unsigned long flags, pages;
 
+	/* The first hot-add initialises the zone and its lock. */
+	if (squeezy_get_state(p) == SQUEEZY_ABSENT || squeezy_get_state(p) == SQUEEZY_MAPPING)
+		return 0;
 	spin_lock_irqsave(&p->zone->lock, flags);
 	pages = free_pages_locked(p->zone);
 	spin_unlock_irqrestore(&p->zone->lock, flags);
@@ -115,7 +120,8 @@ static unsigned long until_empty(struct squeezy_partition *p,
 		drain_all_pages(p->zone);
 		missing = look(p);
 	}
-	if (missing && missing <= num_online_cpus() * LRU_BATCHES * LRU_BATCH_PAGES) {
+	if (missing && missing <= num_online_cpus() * LRU_BATCHES * LRU_BATCH_PAGES &&
+	    p->backoff_ms < LRU_BACKOFF_MS) {
 		lru_add_drain_all();
 		drain_all_pages(p->zone);
 		missing = look(p);
@@ -184,9 +190,13 @@ void squeezy_zone_unpark(struct squeezy_partition *p)
 	unsigned long flags;
 	struct page *page;
 
-	if (want_init_on_free() || page_poisoning_enabled_static())
-		for_each_max_order_page(page, p)
+	if (want_init_on_free() || page_poisoning_enabled_static()) {
+		for_each_max_order_page(page, p) {
+			debug_pagealloc_map_pages(page, MAX_ORDER_NR_PAGES);
 			prepare_contents(page);
+			debug_pagealloc_unmap_pages(page, MAX_ORDER_NR_PAGES);
+		}
+	}
 	online_mem_sections(p->start_pfn, p->start_pfn + squeezy_layout.pages);
 	adjust_managed_page_count(pfn_to_page(p->start_pfn), squeezy_layout.pages);
 	spin_lock_irqsave(&zone->lock, flags);
