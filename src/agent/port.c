@@ -91,11 +91,14 @@ static void on_serial(evutil_socket_t fd, short what, void *userdata)
 static void on_vsock(evutil_socket_t fd, short what, void *userdata)
 {
 	struct port *port = userdata;
-	int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct sockaddr_vm peer = { .svm_cid = VMADDR_CID_ANY };
+	socklen_t len = sizeof(peer);
+	int client = accept4(fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (client < 0)
 		return;
-	if (port->server)
+	/* The guest itself can connect, too, and has no business here. */
+	if (port->server || peer.svm_cid != VMADDR_CID_HOST)
 		close(client);
 	else
 		serve(port, client);
