@@ -50,7 +50,8 @@ def licences(text):
             return sorted({re.sub(r"\s+", " ", name.strip()) for name in names})
     names = re.findall(r"/usr/share/common-licenses/([A-Za-z0-9.+-]*[A-Za-z0-9])", text)
     if not names:
-        names = [name for phrase, name in QUOTED if phrase in text]
+        plain = re.sub(r"\s+", " ", text)
+        names = [name for phrase, name in QUOTED if phrase in plain]
     return sorted(set(names))
 
 
