@@ -104,16 +104,33 @@ static int read_log_tail(int log, char *text, size_t size)
 	return 0;
 }
 
+static void address(const struct start *start, struct client *client, char url[256])
+{
+	snprintf(url, 256, "http://%s", start->listen);
+	client_init(client);
+	client->url = url;
+	client->state = start->state;
+}
+
+/* Its log must not be cut by us, and a second one would only tell the same later. */
+static int check_none_runs(const struct start *start, struct err *err)
+{
+	struct client client;
+	char url[256];
+
+	address(start, &client, url);
+	if (client_call(&client, "GET", "/squeezy/v1/status", NULL, NULL, NULL) < 0)
+		return 0;
+	return err_set(err, EALREADY, "squeezyd already runs at %s with %s; `squeezy down` ends it", url, start->state);
+}
+
 static int await(const struct start *start, pid_t pid, int log, const char *log_path, struct err *err)
 {
 	char url[256], tail[400], *line;
 	struct client client;
 	int status;
 
-	client_init(&client);
-	snprintf(url, sizeof(url), "http://%s", start->listen);
-	client.url = url;
-	client.state = start->state;
+	address(start, &client, url);
 	for (int ms = 0; ms < WAIT_MS; ms += POLL_MS) {
 		if (waitpid(pid, &status, WNOHANG) == pid) {
 			read_log_tail(log, tail, sizeof(tail));
@@ -144,6 +161,9 @@ int verb_up(int argc, char **argv, struct err *err)
 		err_set(err, errno, "%s: %s", start.program, strerror(errno));
 		return 1;
 	}
+	r = check_none_runs(&start, err);
+	if (r < 0)
+		return verb_status_of(r);
 	log = open_log(&start, log_path, sizeof(log_path), err);
 	if (log < 0)
 		return 1;

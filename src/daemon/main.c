@@ -19,6 +19,7 @@
 #include "store/store.h"
 
 #define STOP_MS 10000	/* orderly end of the VMs; SIGKILL after that */
+#define FLUSH_MS 100
 
 struct daemon {
 	struct options options;
@@ -31,11 +32,13 @@ struct daemon {
 	bool stopping;
 };
 
+/* The VMs are gone; clients that were just answered get the time to read it. */
 static void on_stopped(void *arg)
 {
+	struct timeval after = { .tv_usec = FLUSH_MS * 1000 };
 	struct daemon *daemon = arg;
 
-	event_base_loopexit(daemon->base, NULL);
+	event_base_loopexit(daemon->base, &after);
 }
 
 static void shut_down(void *arg)

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -407,6 +408,37 @@ def second_signal_ends_at_once():
         equal(time.monotonic() - began < 5, True)
 
 
+def client_starts_and_ends_the_daemon():
+    state = tempfile.mkdtemp(prefix="squeezy-api-")
+    try:
+        product = os.path.join(state, "product")
+        with open(product, "w", encoding="ascii") as file:
+            file.write("x")
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        where = ["--state", state, "--url", "http://127.0.0.1:%d" % port]
+        words = ["up", "--state", state, "--listen", "127.0.0.1:%d" % port, "--kernel", product, "--image", product]
+
+        def run(*line):
+            done = subprocess.run([SQUEEZY] + list(line), capture_output=True, text=True, timeout=30, check=False)
+            return done.returncode, done.stdout + done.stderr
+
+        status, said = run(*words)
+        equal(status, 0, said)
+        contains(said, "squeezyd runs (process ")
+        try:
+            status, said = run(*words)
+            equal((status, "already runs" in said), (1, True), said)
+        finally:
+            status, said = run("down", *where)
+        equal((status, said), (0, "squeezyd has ended\n"))
+        status, said = run("up", "--state", state, "--kernel", "/nonexistent")
+        equal(status, 1)
+        contains(said, "squeezyd did not start: squeezyd: guest kernel /nonexistent")
+    finally:
+        shutil.rmtree(state)
+
+
 def client_program():
     with Daemon() as daemon:
         code = os.path.join(daemon.state, "echo.py")
@@ -449,4 +481,4 @@ if __name__ == "__main__":
                    full_vm_swaps_the_oldest_idle_instance, changed_action_gets_new_instances, sizes_get_vms_of_their_own, budget_holds,
                    memory_moves_between_vms, vm_dies_in_a_call, vm_that_does_not_start, guest_that_lies, samples_are_taken,
                    prestarted_vm_is_replaced, what_was_answered_survives_a_crash, stopping_ends_everything, bad_starts_say_what_to_do,
-                   no_rights_and_no_room_are_said, secrets_and_users, second_signal_ends_at_once, client_program]))
+                   no_rights_and_no_room_are_said, secrets_and_users, second_signal_ends_at_once, client_starts_and_ends_the_daemon, client_program]))
