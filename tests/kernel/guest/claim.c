@@ -51,7 +51,7 @@ static void test_release_while_populated(void)
 	populate(1);
 	claim_new("a");
 	pid = start_in("a", sleeper, NULL);
-	sleep_ms(50);
+	wait_asleep(pid);
 	CHECK(cg_write("a", "memory.squeezy", "none") == -EBUSY);
 	cg_end("a");
 	waitpid(pid, NULL, 0);
@@ -113,9 +113,9 @@ static void test_waits_in_order(void)
 	CHECK(cg_make("a") == 0);
 	CHECK(cg_make("b") == 0);
 	first = start_in(NULL, claim_writer, "a");
-	sleep_ms(200);
+	wait_asleep(first);
 	second = start_in(NULL, claim_writer, "b");
-	sleep_ms(200);
+	wait_asleep(second);
 	CHECK(cg_make("c") == 0);
 	CHECK(cg_write_nonblock("c", "memory.squeezy", "auto") == -EAGAIN);
 	populate(1);
@@ -142,7 +142,7 @@ static void test_rmdir_while_waiting(void)
 	populate(0);
 	CHECK(cg_make("a") == 0);
 	pid = start_in(NULL, doomed_writer, "a");
-	sleep_ms(200);
+	wait_asleep(pid);
 	CHECK(cg_make("b") == 0);
 	CHECK(cg_remove("b") == 0);
 	CHECK(cg_remove("a") == 0);
@@ -156,7 +156,7 @@ static void test_kill_while_waiting(void)
 	populate(0);
 	CHECK(cg_make("a") == 0);
 	pid = start_in(NULL, claim_writer, "a");
-	sleep_ms(200);
+	wait_asleep(pid);
 	kill(pid, SIGKILL);
 	CHECK(WIFSIGNALED(wait_for(pid)));
 	populate(1);

@@ -43,7 +43,7 @@ static void test_drain(void)
 	claim_new("a");
 	claim_new("b");
 	pid = start_in("b", fill_and_stay, NULL);
-	sleep_ms(1500);
+	wait_asleep(pid);
 	migrated = vmstat("pgmigrate_success");
 	drains = counter("drains");
 	host_request(1);

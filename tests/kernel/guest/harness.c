@@ -311,6 +311,22 @@ int run_in(const char *cgroup, void (*fn)(void *arg), void *arg)
 	return wait_for(start_in(cgroup, fn, arg));
 }
 
+static bool is_asleep(void *arg)
+{
+	char path[64], text[512], *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", *(pid_t *)arg);
+	if (read_file(path, text, sizeof(text)))
+		return false;
+	state = strrchr(text, ')');
+	return state && state[1] == ' ' && (state[2] == 'S' || state[2] == 'D');
+}
+
+void wait_asleep(pid_t pid)
+{
+	CHECK_MSG(wait_until(is_asleep, &pid, 5000), "process %d does not sleep", pid);
+}
+
 char *map_anon(size_t bytes)
 {
 	char *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

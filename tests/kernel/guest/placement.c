@@ -257,7 +257,7 @@ static void test_remote_write(void)
 	populate(1);
 	nid = partition_nid(claim_new("a"));
 	pid = start_in("a", sleeper, NULL);
-	sleep_ms(100);
+	wait_asleep(pid);
 	touch(mem, MIB, 1);
 	CHECK(process_vm_writev(pid, &local, 1, &remote, 1, 0) == (ssize_t)MIB);
 	CHECK(syscall(SYS_move_pages, pid, 1, &page, NULL, &node, 0) == 0);
