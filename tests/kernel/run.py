@@ -25,7 +25,7 @@ SHARED = 256 * MIB
 BOOT_SECONDS = 420
 SPLAT = re.compile(
     r"WARNING:|BUG:|Oops|INFO: (task|rcu)|possible (circular|recursive)|general protection|"
-    r"Huh VM_FAULT_OOM|Kernel panic|bad page state|UBSAN|refcount_t|leaked"
+    r"Huh VM_FAULT_OOM|Kernel panic|bad page state|UBSAN|refcount_t|leaked|refused as wrong|no more memory is plugged"
 )
 LAYOUT = f"squeezy={PARTITIONS}x{PARTITION // MIB}M"
 

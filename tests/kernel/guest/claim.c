@@ -113,9 +113,9 @@ static void test_waits_in_order(void)
 	CHECK(cg_make("a") == 0);
 	CHECK(cg_make("b") == 0);
 	first = start_in(NULL, claim_writer, "a");
-	wait_asleep(first);
+	wait_blocked(first);
 	second = start_in(NULL, claim_writer, "b");
-	wait_asleep(second);
+	wait_blocked(second);
 	CHECK(cg_make("c") == 0);
 	CHECK(cg_write_nonblock("c", "memory.squeezy", "auto") == -EAGAIN);
 	populate(1);
@@ -142,7 +142,7 @@ static void test_rmdir_while_waiting(void)
 	populate(0);
 	CHECK(cg_make("a") == 0);
 	pid = start_in(NULL, doomed_writer, "a");
-	wait_asleep(pid);
+	wait_blocked(pid);
 	CHECK(cg_make("b") == 0);
 	CHECK(cg_remove("b") == 0);
 	CHECK(cg_remove("a") == 0);
@@ -156,7 +156,7 @@ static void test_kill_while_waiting(void)
 	populate(0);
 	CHECK(cg_make("a") == 0);
 	pid = start_in(NULL, claim_writer, "a");
-	wait_asleep(pid);
+	wait_blocked(pid);
 	kill(pid, SIGKILL);
 	CHECK(WIFSIGNALED(wait_for(pid)));
 	populate(1);

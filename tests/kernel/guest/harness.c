@@ -311,20 +311,35 @@ int run_in(const char *cgroup, void (*fn)(void *arg), void *arg)
 	return wait_for(start_in(cgroup, fn, arg));
 }
 
+struct wanted_sleep {
+	pid_t pid;
+	char state;
+};
+
 static bool is_asleep(void *arg)
 {
-	char path[64], text[512], *state;
+	struct wanted_sleep *w = arg;
+	char path[64], text[512], *end;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", *(pid_t *)arg);
+	snprintf(path, sizeof(path), "/proc/%d/stat", w->pid);
 	if (read_file(path, text, sizeof(text)))
 		return false;
-	state = strrchr(text, ')');
-	return state && state[1] == ' ' && (state[2] == 'S' || state[2] == 'D');
+	end = strrchr(text, ')');
+	return end && end[1] == ' ' && end[2] == w->state;
 }
 
 void wait_asleep(pid_t pid)
 {
-	CHECK_MSG(wait_until(is_asleep, &pid, 5000), "process %d does not sleep", pid);
+	struct wanted_sleep w = { pid, 'S' };
+
+	CHECK_MSG(wait_until(is_asleep, &w, 20000), "process %d does not pause", pid);
+}
+
+void wait_blocked(pid_t pid)
+{
+	struct wanted_sleep w = { pid, 'D' };
+
+	CHECK_MSG(wait_until(is_asleep, &w, 5000), "process %d does not wait for its claim", pid);
 }
 
 char *map_anon(size_t bytes)

@@ -61,8 +61,9 @@ void cg_end(const char *cgroup);
 int run_in(const char *cgroup, void (*fn)(void *arg), void *arg);
 pid_t start_in(const char *cgroup, void (*fn)(void *arg), void *arg);
 int wait_for(pid_t pid);
-/* Waits until a child sleeps in the kernel: it has come as far as it can. */
+/* Waits until a child has come to its pause(), or hangs in a claim (killable, which Linux shows as D). */
 void wait_asleep(pid_t pid);
+void wait_blocked(pid_t pid);
 
 /* Anonymous memory, and on which node a page of it lies (-errno if not there). */
 char *map_anon(size_t bytes);
