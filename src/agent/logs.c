@@ -87,6 +87,7 @@ static bool put_line(struct logs *logs, enum log_stream stream, const char *text
 void logs_start(struct logs *logs, uint64_t max)
 {
 	logs_clear(logs);
+	logs->lines = 0;
 	logs->max = max;
 }
 
@@ -104,7 +105,9 @@ static void add_line(struct logs *logs, enum log_stream stream, const char *text
 
 	if (len == sizeof(LOGS_SENTINEL) - 1 && !memcmp(text, LOGS_SENTINEL, len))
 		return;
-	if (!put_line(logs, stream, text, len, now_ms, room < JSON_MAX - NOTE_ROOM ? room : JSON_MAX - NOTE_ROOM))
+	if (++logs->lines > LOGS_LINES_MAX)
+		truncate_logs(logs);
+	else if (!put_line(logs, stream, text, len, now_ms, room < JSON_MAX - NOTE_ROOM ? room : JSON_MAX - NOTE_ROOM))
 		truncate_logs(logs);
 }
 

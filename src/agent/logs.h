@@ -22,10 +22,13 @@ struct logs {
 	struct bytes partial[LOG_STREAMS];
 	uint64_t max;		/* bytes of text; 0 = keep nothing */
 	uint64_t used;
+	unsigned int lines;
 	bool truncated;
 };
 
 #define LOGS_HELD_MAX	(96u << 20)	/* of all logs together, framing included; what comes over it is cut, too */
+
+#define LOGS_LINES_MAX	131072		/* of one activation: a line costs its reader more than its text */
 
 #define LOGS_SENTINEL "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX"
 

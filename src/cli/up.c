@@ -42,7 +42,7 @@ static int find_program(struct start *start, struct err *err)
 		if (access(start->program, X_OK) == 0)
 			return 0;
 	}
-	return err_set(err, ENOENT, "squeezyd is not beside %s; build it with ./demo --build-only", self);
+	return err_set(err, ENOENT, "squeezyd is not beside %s; build it with tools/build", self);
 }
 
 /* Words are squeezyd's, but for --foreground. --state and --listen are looked at, to know where to ask. */

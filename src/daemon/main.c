@@ -64,7 +64,7 @@ static int check_product(const char *what, const char *path, struct err *err)
 	if (access(path, R_OK) == 0)
 		return 0;
 	return err_set(err, errno, "%s %s: %s%s", what, path, strerror(errno), errno == ENOENT ?
-		       "; build it with ./demo --build-only, or say where it is" : "");
+		       "; build it with tools/build, or say where it is" : "");
 }
 
 /* Idle connections and VMs cost a descriptor each; the usual soft limit of 1,024 is for programs that use select(). */

@@ -25,6 +25,8 @@
 
 #define LOOK_MS		2000	/* the agent's GET /v1/memory */
 #define DELETE_MS	30000
+#define DELETE_AGAIN_MS	500	/* many processes take long to die: the agent goes on trying, and so do we */
+#define DELETE_PATIENCE_MS 120000
 #define SHRINK_MS	30000
 #define SETTLE_MS	2	/* between two looks at the resident size */
 #define SETTLE_MS_MAX	500
@@ -210,9 +212,16 @@ static void look_resident(struct reclaim *reclaim)
 	event_add(reclaim->timer, &after);
 }
 
-static void on_settle_timer(evutil_socket_t fd, short what, void *arg)
+static void send_delete(struct reclaim *reclaim);
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	look_resident(arg);
+	struct reclaim *reclaim = arg;
+
+	if (reclaim->step == STEP_RELEASING)
+		send_delete(reclaim);
+	else
+		look_resident(reclaim);
 }
 
 /* Both the container and the memory are gone, or will not go. */
@@ -274,7 +283,12 @@ static void on_deleted(void *arg, const struct vm_reply *reply)
 	if (vm_state(reclaim->machine->vm) != VM_READY)
 		return;		/* it dies or stops: reclaim and instance go with the machine */
 	if (reply->status != 200 && reply->status != 404) {
-		give_up(reclaim, reply);
+		struct timeval later = { .tv_usec = DELETE_AGAIN_MS * 1000 };
+
+		if (clock_ns(CLOCK_MONOTONIC) - reclaim->sent_ns > DELETE_PATIENCE_MS * NS_PER_MS)
+			give_up(reclaim, reply);
+		else
+			event_add(reclaim->timer, &later);
 		return;
 	}
 	if (reply->status == 200)
@@ -288,19 +302,27 @@ static void on_deleted(void *arg, const struct vm_reply *reply)
 	pool_kick(pool);
 }
 
+static void send_delete(struct reclaim *reclaim)
+{
+	struct vm *vm = reclaim->machine->vm;
+	struct err err;
+
+	if (vm_state(vm) == VM_READY &&
+	    vm_container_delete(vm, reclaim->instance_id, DELETE_MS, (struct vm_done){ on_deleted, reclaim }, &err) < 0)
+		vm_kill(vm, &err);
+}
+
 static void release(struct reclaim *reclaim)
 {
 	struct machine *machine = reclaim->machine;
-	struct err err;
 
 	reclaim->step = STEP_RELEASING;
 	(void)vm_resident(machine->vm, &reclaim->resident_before, NULL);
 	reclaim->asked_ms = epoch_ms();
 	reclaim->sent_ns = clock_ns(CLOCK_MONOTONIC);
-	if (vm_container_delete(machine->vm, reclaim->instance_id, DELETE_MS, (struct vm_done){ on_deleted, reclaim }, &err) < 0) {
-		vm_kill(machine->vm, &err);
+	send_delete(reclaim);
+	if (vm_state(machine->vm) != VM_READY)
 		return;
-	}
 	if (reclaim->swap)
 		reclaim->resized = true;
 	else if (machine->pool->options->backend == VM_SQUEEZY)
@@ -356,7 +378,7 @@ static struct reclaim *reclaim_new(struct instance *instance, const char *reason
 	instance->state = INSTANCE_LEAVING;
 	if (!reclaim)
 		return NULL;
-	reclaim->timer = evtimer_new(machine->pool->base, on_settle_timer, reclaim);
+	reclaim->timer = evtimer_new(machine->pool->base, on_timer, reclaim);
 	reclaim->action = strdup(instance->action);
 	if (!reclaim->timer || !reclaim->action) {
 		if (reclaim->timer)

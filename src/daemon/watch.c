@@ -29,7 +29,8 @@ static void on_events(void *arg, const struct vm_reply *reply)
 
 	if (reply->status != 200 || !json_is_integer(seq)) {
 		if (vm_state(machine->vm) == VM_READY)
-			log_warning("%s: the agent does not tell events; ended instances are found at their next call", machine->id);
+			log_warning("%s: the agent tells no events; it is asked again", machine->id);
+		machine->watch_due = true;
 		return;
 	}
 	json_array_foreach(json_object_get(reply->body, "events"), i, event) {

@@ -11,6 +11,7 @@
 
 #define RUN_BODY_MAX	(64u << 20)
 #define BODY_MAX	(64u << 10)
+#define VALUES_MAX	(2u << 20)	/* a value takes some 80 bytes when it is parsed, whatever it took on the wire */
 #define EVENTS_WAIT_MAX	30000
 
 struct agent_call {
@@ -39,10 +40,32 @@ static void fill_error(const struct vm *vm, const struct h2_response *response, 
 			response->text);
 }
 
+/* An upper bound of the values in a JSON text; what is inside of strings does not count. */
+static size_t count_values(const char *text, size_t len)
+{
+	bool in_string = false;
+	size_t n = 1;
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '"')
+			in_string = !in_string;
+		else if (in_string)
+			i += text[i] == '\\';	/* and what it escapes */
+		else
+			n += text[i] == '{' || text[i] == '[' || text[i] == ',';
+	}
+	return n;
+}
+
 static void fill_answer(const struct vm *vm, const struct h2_response *response, struct vm_reply *reply)
 {
 	json_error_t why;
 
+	if (count_values(response->body, response->body_len) > VALUES_MAX) {
+		err_set(&reply->err, EMSGSIZE, "VM %s: the agent's answer of %zu bytes holds more than %u values", vm->config.id,
+			response->body_len, VALUES_MAX);
+		return;
+	}
 	reply->body = json_loadb(response->body, response->body_len, JSON_ALLOW_NUL, &why);
 	if (json_is_object(reply->body)) {
 		reply->status = (int)response->status;

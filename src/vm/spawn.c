@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "vm/vm-internal.h"
 
 #define N_FDS	(SPAWN_FD_END - SPAWN_FD_QMP)
+#define LOG_FILE_MAX (64u << 20)
 #define HIGH_FD	64		/* above every number we hand out, so that moving cannot overwrite a source */
 
 /* What the child could not do: sent through a close-on-exec pipe. */
@@ -104,6 +106,15 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The guest writes its console to a file: a file of ours may not fill the disk. */
+static void limit_files(void)
+{
+	const struct rlimit limit = { LOG_FILE_MAX, LOG_FILE_MAX };
+
+	signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &limit);
+}
+
 static int die_with_parent(pid_t parent)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
@@ -126,6 +137,7 @@ static void run_child(const struct spawn *spawn, const struct identity *identity
 	int r;
 
 	reset_signals();
+	limit_files();
 	if (setpgid(0, 0) < 0)
 		fail_child(report, "make a process group", -errno);
 	r = join_cgroups(spawn);

@@ -315,7 +315,7 @@ def bad_starts_say_what_to_do():
         products = ["--kernel", product, "--image", product]
         other = tempfile.mkdtemp(prefix="squeezy-api-")
         try:
-            fails_to_start(["--kernel", "/nonexistent/bzImage"], 1, "guest kernel /nonexistent/bzImage", "./demo --build-only")
+            fails_to_start(["--kernel", "/nonexistent/bzImage"], 1, "guest kernel /nonexistent/bzImage", "tools/build")
             fails_to_start(["--kernel", product, "--image", "/nonexistent/image"], 1, "guest image /nonexistent/image")
             fails_to_start(products + ["--state", daemon.state], 1, "another squeezyd (process %d)" % daemon.process.pid, "squeezy down")
             fails_to_start(products + ["--state", other, "--listen", "127.0.0.1:%d" % daemon.port], 1, "cannot listen on 127.0.0.1 port",

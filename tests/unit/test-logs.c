@@ -152,12 +152,29 @@ static void test_bytes(void **state)
 	json_decref(list);
 }
 
+/* Ten megabytes of line ends are no more lines than anybody's, and say that they were cut. */
+static void test_many_lines(void **state)
+{
+	char *text = malloc(2 * LOGS_LINES_MAX);
+	json_t *list;
+
+	assert_non_null(text);
+	memset(text, '\n', 2 * LOGS_LINES_MAX);
+	logs_start(&logs, 10u << 20);
+	logs_feed(&logs, LOG_STDOUT, text, 2 * LOGS_LINES_MAX, 1);
+	assert_true(logs.truncated);
+	list = finish();
+	assert_in_range(json_array_size(list), LOGS_LINES_MAX, LOGS_LINES_MAX + 1);
+	json_decref(list);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_lines, teardown), cmocka_unit_test_teardown(test_limit, teardown),
 		cmocka_unit_test_teardown(test_empty_lines, teardown), cmocka_unit_test_teardown(test_bytes, teardown),
-		cmocka_unit_test_teardown(test_together, teardown),
+		cmocka_unit_test_teardown(test_together, teardown), cmocka_unit_test_teardown(test_many_lines, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
