@@ -26,7 +26,7 @@
 #define LOOK_MS		2000	/* the agent's GET /v1/memory */
 #define DELETE_MS	30000
 #define DELETE_AGAIN_MS	500	/* many processes take long to die: the agent goes on trying, and so do we */
-#define DELETE_PATIENCE_MS 120000
+#define DELETE_TRIES	12	/* an honest agent answers a try after 10 to 30 s, a broken one at once */
 #define SHRINK_MS	30000
 #define SETTLE_MS	2	/* between two looks at the resident size */
 #define SETTLE_MS_MAX	500
@@ -56,7 +56,7 @@ struct reclaim {
 	json_t *gone;			/* the agent's answer to DELETE */
 	struct vm_resident resident_before, resident_after;
 	uint64_t size_before, size_after;
-	unsigned int polls;
+	unsigned int polls, delete_tries;
 	struct event *timer;
 	struct err err;
 };
@@ -285,7 +285,7 @@ static void on_deleted(void *arg, const struct vm_reply *reply)
 	if (reply->status != 200 && reply->status != 404) {
 		struct timeval later = { .tv_usec = DELETE_AGAIN_MS * 1000 };
 
-		if (clock_ns(CLOCK_MONOTONIC) - reclaim->sent_ns > DELETE_PATIENCE_MS * NS_PER_MS)
+		if (++reclaim->delete_tries >= DELETE_TRIES)
 			give_up(reclaim, reply);
 		else
 			event_add(reclaim->timer, &later);

@@ -224,6 +224,14 @@ def guest_that_lies():
         until(lambda: "the agent cannot end container" in daemon.log())
         until(lambda: not daemon.children())
         equal(daemon.invoke("echo").status, 200)
+    with Daemon(fake="slow-delete") as daemon:
+        daemon.action("echo", "echo")
+        daemon.invoke("echo")
+        vm = daemon.children()
+        daemon.request("POST", "/squeezy/v1/evict", {"idle": True})
+        daemon.reclaims(1)
+        equal(daemon.invoke("echo").status, 200)
+        equal(daemon.children(), vm)
     with Daemon(fake="stuck-size") as daemon:
         daemon.action("echo", "echo")
         answer = daemon.invoke("echo", {}, "blocking=true&timeout=200")

@@ -17,6 +17,7 @@ struct container {
 	char code[64];
 	json_t *env;
 	int partition;
+	int delete_tries;
 	struct h2_call *waiting;	/* its creation, until there is a partition */
 };
 
@@ -234,7 +235,7 @@ static void end(struct h2_call *call, struct container *container)
 	json_int_t now = (json_int_t)clock_ns(CLOCK_BOOTTIME);
 	int partition = container->partition;
 
-	if (fake_is(fake, "bad-delete")) {
+	if (fake_is(fake, "bad-delete") || (fake_is(fake, "slow-delete") && container->delete_tries++ < 3)) {
 		refuse(call, 500, "failed");
 		return;
 	}
