@@ -20,7 +20,7 @@
 #include "h2/server.h"
 
 #define TRIES_FAST	20	/* with 1 ms between */
-#define TRIES_MAX	120	/* with 100 ms between: about 10 s; then the caller is told, and tries go on */
+#define TRIES_MAX	120	/* with 100 ms between: 10 to 12 s; then the caller is told, and tries go on */
 #define CLEAN_MS	20	/* cleaning up waits this long, so that answers and reclaim go first */
 
 static void try_remove(struct container *container);
@@ -85,7 +85,7 @@ static void removed(struct container *container)
 	container_set_timer(container, container_clean, CLEAN_MS);
 }
 
-/* Tells who waits that it lasts too long; the tries go on. */
+/* Tells who waits that it lasts too long, every time it does; the tries go on. */
 static void give_up_waiting(struct container *container, const char *what)
 {
 	char text[200];
@@ -102,7 +102,7 @@ static void give_up_waiting(struct container *container, const char *what)
 static void retry(struct container *container, const char *what)
 {
 	container->remove_tries++;
-	if (container->remove_tries == TRIES_MAX)
+	if (container->remove_tries % TRIES_MAX == 0)
 		give_up_waiting(container, what);
 	container_set_timer(container, try_remove, container->remove_tries < TRIES_FAST ? 1 : 100);
 }

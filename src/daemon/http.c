@@ -178,23 +178,33 @@ int http_query_bool(struct http_request *request, const char *key, bool *ret)
 	return -EINVAL;
 }
 
-int http_query_int(struct http_request *request, const char *key, int64_t least, int64_t most, int64_t *ret)
+int http_number(const char *text, int64_t *ret)
 {
-	const char *text = http_query(request, key);
 	long long value;
 	char *end;
 
-	if (!text)
-		return 0;
 	errno = 0;
 	value = strtoll(text, &end, 10);
-	if (errno || end == text || *end) {
+	if (errno || end == text || *end)
+		return -EINVAL;
+	*ret = value;
+	return 0;
+}
+
+int http_query_int(struct http_request *request, const char *key, int64_t least, int64_t most, int64_t *ret)
+{
+	const char *text = http_query(request, key);
+	int64_t value;
+
+	if (!text)
+		return 0;
+	if (http_number(text, &value) < 0) {
 		http_reply_error(request, 400, "The query parameter '%s' was malformed:\n'%.40s' is not a number", key, text);
 		return -EINVAL;
 	}
 	if (value < least || value > most) {
 		http_reply_error(request, 400, "The query parameter '%s' was malformed:\nThe value '%lld' is not in the range of %lld to %lld.",
-				 key, value, (long long)least, (long long)most);
+				 key, (long long)value, (long long)least, (long long)most);
 		return -EINVAL;
 	}
 	*ret = value;

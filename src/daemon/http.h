@@ -53,6 +53,9 @@ const char *http_segment(const struct http_request *request, unsigned int index)
 const char *http_query(const struct http_request *request, const char *key);		/* NULL if absent */
 const char *http_transaction(const struct http_request *request);
 
+/* A whole decimal number and nothing else; -EINVAL otherwise. */
+int http_number(const char *text, int64_t *ret);
+
 /* Query values. 0, -EINVAL (the request has then been answered with a 400). absent keys leave *ret alone. */
 int http_query_bool(struct http_request *request, const char *key, bool *ret);
 int http_query_int(struct http_request *request, const char *key, int64_t least, int64_t most, int64_t *ret);

@@ -92,14 +92,11 @@ static void invoke_and_wait(struct service *service, struct http_request *reques
 static int query_wait(struct http_request *request, int64_t *ret)
 {
 	const char *text = http_query(request, "timeout");
-	long long value;
-	char *end;
+	int64_t value;
 
 	if (!text)
 		return 0;
-	errno = 0;
-	value = strtoll(text, &end, 10);
-	if (errno || end == text || *end || value < 1 || value > WAIT_MS_MAX) {
+	if (http_number(text, &value) < 0 || value < 1 || value > WAIT_MS_MAX) {
 		http_reply_error(request, 400, "The query parameter 'timeout' was malformed:\n"
 				 "Timeout must be number of milliseconds up to %d.", WAIT_MS_MAX);
 		return -EINVAL;

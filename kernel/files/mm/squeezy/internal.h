@@ -123,7 +123,6 @@ const char *squeezy_state_name(enum squeezy_state state);
 void squeezy_stamp(struct squeezy_partition *p, enum squeezy_time time);
 void squeezy_count(enum squeezy_counter counter);
 unsigned long squeezy_counter_read(enum squeezy_counter counter);
-int squeezy_layout_parse(const char *text, unsigned int *ret_count, u64 *ret_bytes);
 
 /* claim.c */
 int squeezy_claim_init(void);

@@ -22,7 +22,7 @@ static unsigned int boot_count __initdata;
 static u64 boot_bytes __initdata;
 
 /* A number short enough not to wrap around, then K, M, G or T; memparse() would wrap. */
-static int parse_bytes(const char *text, u64 *ret_bytes)
+static int __init parse_bytes(const char *text, u64 *ret_bytes)
 {
 	static const char suffixes[] = "KMGT";
 	const char *suffix;
@@ -47,16 +47,11 @@ static int parse_bytes(const char *text, u64 *ret_bytes)
 	return 0;
 }
 
-/**
- * squeezy_layout_parse - read "<count>x<size>"
- * @text: e.g. "16x512M"
- * @ret_count: number of partitions, at least 1
- * @ret_bytes: size of one, at least one page block
- *
- * Return: 0, or -EINVAL if @text is anything else, or -ERANGE if the numbers
- * make no sense on any machine. Nothing is written then.
+/*
+ * Reads "<count>x<size>", e.g. "16x512M". -EINVAL if @text is anything else,
+ * -ERANGE if the numbers make no sense on any machine; nothing is written then.
  */
-int squeezy_layout_parse(const char *text, unsigned int *ret_count, u64 *ret_bytes)
+static int __init parse_layout(const char *text, unsigned int *ret_count, u64 *ret_bytes)
 {
 	unsigned long count;
 	char *end;
@@ -84,7 +79,7 @@ int squeezy_layout_parse(const char *text, unsigned int *ret_count, u64 *ret_byt
 
 static int __init squeezy_param(char *text)
 {
-	int rc = squeezy_layout_parse(text, &boot_count, &boot_bytes);
+	int rc = parse_layout(text, &boot_count, &boot_bytes);
 
 	if (rc == -ERANGE)
 		pr_err("squeezy=%s is out of range: 1 to %d partitions, and together they must fit the address space; feature off\n",
