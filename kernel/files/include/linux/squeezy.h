@@ -46,7 +46,10 @@ bool __squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *vma,
 			 struct folio **ret_folio);
 bool __squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm, const u32 *node_load,
 			      struct folio **ret_folio);
-bool __squeezy_charge_refused(struct folio *folio, struct mem_cgroup *memcg);
+struct mem_cgroup *__squeezy_charge_target(struct folio *folio, struct mem_cgroup *memcg);
+void __squeezy_charge_put(struct mem_cgroup *target);
+unsigned long __squeezy_memcg_reclaim(struct mem_cgroup *memcg, gfp_t gfp,
+				      unsigned long nr_wanted);
 bool __squeezy_migration_refused(struct folio *src, struct folio *dst,
 				 enum migrate_reason reason);
 void __squeezy_pcp_limits(struct zone *zone, int *high_min, int *high_max, int *batch);
@@ -80,15 +83,50 @@ static inline bool squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm,
 }
 
 /**
- * squeezy_charge_refused - may this folio be charged to this memcg?
+ * squeezy_charge_target - the memcg that a folio must be charged to
+ * @folio: any new folio
+ * @memcg: memcg of the address space it was allocated for
  *
- * A folio of a partition only goes to a memcg that (still) claims it. This is
- * the second look that closes the race of a fault with a release.
+ * This is the second look that closes the race of a fault with a release: a
+ * folio of a partition goes to a memcg that (still) claims it. If @memcg does
+ * not, because its task was moved between fault and charge, the claimant pays.
+ *
+ * Return: the memcg to charge, to be handed to squeezy_charge_put() after
+ * that, or NULL if the partition has been released.
  */
-static inline bool squeezy_charge_refused(struct folio *folio, struct mem_cgroup *memcg)
+static inline struct mem_cgroup *squeezy_charge_target(struct folio *folio,
+						       struct mem_cgroup *memcg)
 {
-	return static_branch_unlikely(&squeezy_enabled) &&
-	       __squeezy_charge_refused(folio, memcg);
+	if (static_branch_unlikely(&squeezy_enabled))
+		return __squeezy_charge_target(folio, memcg);
+	return memcg;
+}
+
+/**
+ * squeezy_charge_put - done with the answer of squeezy_charge_target()
+ */
+static inline void squeezy_charge_put(struct mem_cgroup *target, struct mem_cgroup *memcg)
+{
+	if (unlikely(target != memcg))
+		__squeezy_charge_put(target);
+}
+
+/**
+ * squeezy_memcg_reclaim - reclaim from partitions claimed at or below a memcg
+ * @memcg: target of the reclaim; NULL is the root
+ * @gfp: flags of the reclaim
+ * @nr_wanted: pages to be reclaimed in all
+ * @nr_reclaimed: pages that the pass over ordinary memory has reclaimed
+ *
+ * Return: pages reclaimed from partitions.
+ */
+static inline unsigned long squeezy_memcg_reclaim(struct mem_cgroup *memcg, gfp_t gfp,
+						  unsigned long nr_wanted,
+						  unsigned long nr_reclaimed)
+{
+	if (static_branch_unlikely(&squeezy_enabled) && nr_reclaimed < nr_wanted)
+		return __squeezy_memcg_reclaim(memcg, gfp, nr_wanted - nr_reclaimed);
+	return 0;
 }
 
 /**
@@ -122,8 +160,12 @@ static inline bool squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct
 static inline bool squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm,
 					  const u32 *node_load,
 					  struct folio **ret_folio) { return false; }
-static inline bool squeezy_charge_refused(struct folio *folio,
-					  struct mem_cgroup *memcg) { return false; }
+static inline struct mem_cgroup *squeezy_charge_target(struct folio *folio,
+						       struct mem_cgroup *memcg) { return memcg; }
+static inline void squeezy_charge_put(struct mem_cgroup *target, struct mem_cgroup *memcg) { }
+static inline unsigned long squeezy_memcg_reclaim(struct mem_cgroup *memcg, gfp_t gfp,
+						  unsigned long nr_wanted,
+						  unsigned long nr_reclaimed) { return 0; }
 static inline bool squeezy_migration_refused(struct folio *src, struct folio *dst,
 					     enum migrate_reason reason) { return false; }
 static inline void squeezy_pcp_limits(struct zone *zone, int *high_min, int *high_max,

@@ -202,14 +202,49 @@ bool __squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm, const u32 *node_l
 	return true;
 }
 
-bool __squeezy_charge_refused(struct folio *folio, struct mem_cgroup *memcg)
+struct mem_cgroup *__squeezy_charge_target(struct folio *folio, struct mem_cgroup *memcg)
 {
+	struct mem_cgroup *claimant;
 	int nid = folio_nid(folio);
 
-	if (!squeezy_is_private_node(nid) || READ_ONCE(memcg->squeezy.nid) == nid)
-		return false;
-	squeezy_count(SQUEEZY_CHARGES_REFUSED);
-	return true;
+	if (!squeezy_is_private_node(nid) || likely(READ_ONCE(memcg->squeezy.nid) == nid))
+		return memcg;
+	/* Released, or the task was moved. The page keeps the claim from being another's. */
+	claimant = get_claimant(nid);
+	squeezy_count(claimant ? SQUEEZY_CHARGES_REDIRECTED : SQUEEZY_CHARGES_REFUSED);
+	return claimant;
+}
+
+void __squeezy_charge_put(struct mem_cgroup *target)
+{
+	css_put(&target->css);
+}
+
+/* One pass over the pages of @memcg itself in the partition it claims. */
+static unsigned long shrink_partition(struct mem_cgroup *memcg, gfp_t gfp)
+{
+	unsigned long scanned;
+	int nid = READ_ONCE(memcg->squeezy.nid);
+
+	return nid ? mem_cgroup_shrink_node(memcg, gfp, true, NODE_DATA(nid), &scanned) : 0;
+}
+
+unsigned long __squeezy_memcg_reclaim(struct mem_cgroup *memcg, gfp_t gfp,
+				      unsigned long nr_wanted)
+{
+	unsigned long reclaimed = 0;
+	struct mem_cgroup *iter;
+
+	for (iter = mem_cgroup_iter(memcg, NULL, NULL); iter;
+	     iter = mem_cgroup_iter(memcg, iter, NULL)) {
+		reclaimed += shrink_partition(iter, gfp);
+		if (reclaimed >= nr_wanted || fatal_signal_pending(current)) {
+			mem_cgroup_iter_break(memcg, iter);
+			break;
+		}
+		cond_resched();
+	}
+	return reclaimed;
 }
 
 bool __squeezy_migration_refused(struct folio *src, struct folio *dst,

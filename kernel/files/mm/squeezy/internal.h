@@ -59,6 +59,7 @@ enum squeezy_counter {
 	SQUEEZY_REQUESTS_REFUSED,	/* answered NACK, BUSY or ERROR, or not at all */
 	SQUEEZY_MAP_FAILURES,
 	SQUEEZY_CHARGES_REFUSED,	/* a fault that lost the race with a release */
+	SQUEEZY_CHARGES_REDIRECTED,	/* paid by the claimant: the task was moved */
 	SQUEEZY_MIGRATIONS_REFUSED,
 	SQUEEZY_PARTITION_FULL,		/* order-0 faults that met a full partition */
 	SQUEEZY_OOM_KILLS,

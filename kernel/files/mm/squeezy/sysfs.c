@@ -124,6 +124,7 @@ static struct counter_attribute counter_table[] = {
 	COUNTER(requests_refused, SQUEEZY_REQUESTS_REFUSED),
 	COUNTER(map_failures, SQUEEZY_MAP_FAILURES),
 	COUNTER(charges_refused, SQUEEZY_CHARGES_REFUSED),
+	COUNTER(charges_redirected, SQUEEZY_CHARGES_REDIRECTED),
 	COUNTER(migrations_refused, SQUEEZY_MIGRATIONS_REFUSED),
 	COUNTER(partition_full, SQUEEZY_PARTITION_FULL),
 	COUNTER(oom_kills, SQUEEZY_OOM_KILLS),
