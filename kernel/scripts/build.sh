@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Builds the guest kernel from Debian's linux-source-6.12 (the newest installed one): unpack, apply kernel/patches with fuzz 0,
-# copy kernel/files, merge kernel/config, compile. Output: build/kernel/bzImage and build/kernel/version.
+# copy kernel/files, merge kernel/config, compile. Output: build/kernel/{bzImage,version,config}.
 #
 #   kernel/scripts/build.sh [--variant emulated|kvm|auto] [--extra FRAGMENT]... [--tree DIR] [--out DIR]
 #
@@ -117,5 +117,6 @@ compile
 mkdir -p "$out"
 cp "$tree/arch/x86/boot/bzImage" "$out/bzImage.new"
 make -s -C "$tree" kernelrelease >"$out/version"
+cp "$tree/.config" "$out/config"
 mv "$out/bzImage.new" "$out/bzImage"
 printf 'built %s (%s)\n' "$out/bzImage" "$(cat "$out/version") $variant"

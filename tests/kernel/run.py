@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boots the guest kernel with a test program as init, one VM per boot variant, and prints one TAP stream.
 
-The program (tests/kernel/guest) asks for device changes with console lines "@host request BYTES"; we pass them on over QMP.
+The program (tests/kernel/guest) asks for device changes with console lines "@host request BYTES", and for anything else of QMP with
+"@host qmp COMMAND JSON-ARGUMENTS"; we pass them on.
 A kernel warning of any kind fails the variant. Usage: run.py [--kernel BZIMAGE] [--only VARIANT] [--keep-log DIR]
 """
 
@@ -29,23 +30,30 @@ SPLAT = re.compile(
 )
 LAYOUT = f"squeezy={PARTITIONS}x{PARTITION // MIB}M"
 
-# name: (command line, words that the log must hold)
+
+class Variant:
+    """One boot: kernel command line, words that the log must hold, suites to run, and what the machine has."""
+
+    def __init__(self, cmdline, expected="", suites="off", memory_mib=512, qemu=(), block="2M", needs=(), seconds=BOOT_SECONDS):
+        self.cmdline, self.expected, self.suites, self.memory_mib = cmdline, expected, suites, memory_mib
+        self.qemu, self.block, self.needs, self.seconds = list(qemu), block, needs, seconds
+
+
+WITH = "partitions of 128 MiB"
 VARIANTS = {
-    "partitions": (LAYOUT, "partitions of 128 MiB"),
-    "init-on-free": (LAYOUT + " init_on_alloc=1 init_on_free=1", "partitions of 128 MiB"),
-    "off": ("", ""),
-    "bad-text": ("squeezy=nonsense", "squeezy=nonsense is not <count>x<size>"),
-    "bad-zero": ("squeezy=0x512M", "is out of range"),
-    "bad-count": ("squeezy=128x128M", "is out of range"),
-    "bad-size": ("squeezy=4x100M", "not a multiple of the memory block size"),
-    "bad-wrap": ("squeezy=18446744073709551617x512M", "is out of range"),
-    "bad-size-wrap": ("squeezy=1x16777217T", "is out of range"),
-    "bad-suffix": ("squeezy=4x128Mi", "is not <count>x<size>"),
-    "bad-huge": ("squeezy=4x99999999G", "is out of range"),
-    "no-memcg": (LAYOUT + " cgroup_disable=memory", "the memory controller is disabled"),
+    "partitions": Variant(LAYOUT, WITH, "placement,claim,drain"),
+    "init-on-free": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1", WITH, "placement,claim,drain"),
+    "off": Variant(""),
+    "bad-text": Variant("squeezy=nonsense", "squeezy=nonsense is not <count>x<size>"),
+    "bad-zero": Variant("squeezy=0x512M", "is out of range"),
+    "bad-count": Variant("squeezy=128x128M", "is out of range"),
+    "bad-size": Variant("squeezy=4x100M", "not a multiple of the memory block size"),
+    "bad-wrap": Variant("squeezy=18446744073709551617x512M", "is out of range"),
+    "bad-size-wrap": Variant("squeezy=1x16777217T", "is out of range"),
+    "bad-suffix": Variant("squeezy=4x128Mi", "is not <count>x<size>"),
+    "bad-huge": Variant("squeezy=4x99999999G", "is out of range"),
+    "no-memcg": Variant(LAYOUT + " cgroup_disable=memory", "the memory controller is disabled"),
 }
-
-
 def entry(name, mode, data=b"", rdev=(0, 0), ino=[0]):
     """One member of a newc cpio archive."""
     ino[0] += 1
@@ -70,21 +78,32 @@ def make_initramfs(path):
         f.write(entry("TRAILER!!!", 0))
 
 
-def qemu_command(kernel, initramfs, cmdline, qmp):
+def has_options(kernel, options):
+    """Was the kernel built with all these options? kernel/scripts/build.sh leaves its configuration beside it."""
+    if not options:
+        return True
+    with open(os.path.join(os.path.dirname(kernel), "config")) as f:
+        config = set(f.read().split("\n"))
+    return all(f"CONFIG_{name}=y" in config for name in options)
+
+
+def qemu_command(kernel, initramfs, variant, qmp):
     kvm = os.access("/dev/kvm", os.W_OK) and re.search(r"^flags.* (vmx|svm)( |$)", open("/proc/cpuinfo").read(), re.M)
     accel = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=64", "-cpu", "max"]
     region = PARTITIONS * PARTITION
     return [
         "qemu-system-x86_64", "-M", "q35,usb=off", *accel, "-smp", "2", "-nodefaults", "-no-user-config", "-display", "none",
-        "-m", f"size=512M,slots=2,maxmem={512 * MIB + region + SHARED + 1024 * MIB}", "-no-reboot",
+        "-m", f"size={variant.memory_mib}M,slots=2,maxmem={variant.memory_mib * MIB + region + SHARED + 1024 * MIB}", "-no-reboot",
         "-kernel", kernel, "-initrd", initramfs,
-        "-append", f"console=ttyS0 loglevel=7 panic=-1 memhp_default_state=online_movable rcupdate.rcu_expedited=1 {cmdline}",
+        "-append", f"console=ttyS0 loglevel=7 panic=-1 memhp_default_state=online_movable rcupdate.rcu_expedited=1 "
+        f"{variant.cmdline} suites={variant.suites}",
         "-serial", "stdio", "-qmp", f"unix:{qmp},server=on,wait=off",
         "-object", f"memory-backend-ram,id=mem0,size={region},reserve=off",
-        "-device", "virtio-mem-pci,id=vm0,memdev=mem0,node=0,requested-size=0,block-size=2M",
+        "-device", f"virtio-mem-pci,id=vm0,memdev=mem0,node=0,requested-size=0,block-size={variant.block}",
         "-object", f"memory-backend-ram,id=mem1,size={SHARED},reserve=off",
         "-device", f"virtio-mem-pci,id=vm1,memdev=mem1,node=0,requested-size={SHARED},block-size=2M",
-        "-numa", "node,nodeid=0,memdev=base", "-object", "memory-backend-ram,id=base,size=512M",
+        "-numa", "node,nodeid=0,memdev=base", "-object", f"memory-backend-ram,id=base,size={variant.memory_mib}M",
+        *variant.qemu,
     ]
 
 
@@ -116,11 +135,11 @@ class Qmp:
 
 def run_variant(name, kernel, initramfs, workdir):
     """Boots one VM. Returns the TAP results [(ok, name)] and the console's lines."""
-    cmdline, expected = VARIANTS[name]
+    variant = VARIANTS[name]
     qmp_path = os.path.join(workdir, "qmp")
-    command = qemu_command(kernel, initramfs, cmdline, qmp_path)
+    command = qemu_command(kernel, initramfs, variant, qmp_path)
     proc = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace")
-    timer = threading.Timer(BOOT_SECONDS, proc.kill)
+    timer = threading.Timer(variant.seconds, proc.kill)
     timer.start()
     results, lines, planned = [], [], None
     try:
@@ -132,6 +151,8 @@ def run_variant(name, kernel, initramfs, workdir):
                 answer = qmp.call("qom-set", path="/machine/peripheral/vm0", property="requested-size", value=int(line.split()[2]))
                 if "error" in answer:
                     lines.append(f"# QMP: {answer}")
+            elif line.startswith("@host qmp "):
+                lines.append(f"# QMP: {qmp.call(line.split()[2], **json.loads(line.split(None, 3)[3]))}")
             elif match := re.match(r"(not ok|ok) \d+ - (.*)", line):
                 results.append((match[1] == "ok", match[2]))
             elif match := re.match(r"1\.\.(\d+)$", line):
@@ -145,7 +166,7 @@ def run_variant(name, kernel, initramfs, workdir):
     splats = [line for line in lines if SPLAT.search(line)]
     results.append((planned is not None and planned == len(results), "all tests were run"))
     results.append((not splats, "no kernel warning" + "".join(f" [{s[:100]}]" for s in splats[:3])))
-    results.append((any(expected in line for line in lines), f"the log says '{expected}'"))
+    results.append((any(variant.expected in line for line in lines), f"the log says '{variant.expected}'"))
     return results, lines
 
 
@@ -163,6 +184,8 @@ def main():
         initramfs = os.path.join(workdir, "initramfs")
         make_initramfs(initramfs)
         for name in options.only or VARIANTS:
+            if not has_options(options.kernel, VARIANTS[name].needs):
+                continue
             results, lines = run_variant(name, options.kernel, initramfs, workdir)
             log = os.path.join(options.log_dir, f"kernel-{name}.log")
             with open(log, "w") as f:

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tests by subject; main.c strings them together. */
+/*
+ * The tests by subject. harness.c has the table of suites; run.py names those that a boot runs with "suites=NAME,NAME" on the
+ * kernel command line, which the kernel hands to init as an environment variable.
+ */
 #ifndef SQUEEZY_TESTS_KERNEL_SUITE_H
 #define SQUEEZY_TESTS_KERNEL_SUITE_H
 
