@@ -14,6 +14,7 @@
 #include "agent/container.h"
 #include "agent/events.h"
 #include "agent/info.h"
+#include "agent/inspect.h"
 #include "agent/oci.h"
 #include "base/err.h"
 #include "h2/server.h"
@@ -194,6 +195,7 @@ void api_call(struct api *api, struct h2_call *call)
 {
 	const char *method = h2_call_method(call), *path = h2_call_path(call);
 	bool get = !strcmp(method, "GET"), post = !strcmp(method, "POST");
+	unsigned int partition;
 
 	if (get && !strcmp(path, "/v1/hello"))
 		hello(api, call);
@@ -203,6 +205,8 @@ void api_call(struct api *api, struct h2_call *call)
 		create(api, call);
 	else if (get && !strcmp(path, CONTAINERS))
 		info_containers(api->agent, call);
+	else if (get && inspect_path(path, &partition))
+		inspect_partition(api->agent, partition, call);
 	else if (get && !strcmp(path, "/v1/memory"))
 		info_memory(api->agent, call);
 	else if (get && (!strcmp(path, "/v1/events") || !strncmp(path, "/v1/events?", 11)))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the pool share: pool.c queues and decides, machine.c keeps VMs, instance.c runs calls, call.c ends them,
- * reclaim.c gives memory back, watch.c, sample.c and status.c look.
+ * reclaim.c gives memory back, watch.c, sample.c, status.c and inspect.c look.
  *
  * Who owns what: the pool owns machines, queued calls, records; a machine owns its VM, its instances and its reclaims; an instance owns
  * the call it serves. A machine is freed only when its VM is dead, which completes every call to the VM before.

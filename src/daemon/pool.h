@@ -55,6 +55,15 @@ void pool_retire(struct pool *pool, const char *ns, const char *name);
 /* Evicts the idle instance with that id, or all idle ones (NULL). *ret_count of them. -ENOENT: no such instance, -EBUSY: not idle. */
 int pool_evict(struct pool *pool, const char *id, unsigned int *ret_count, struct err *err);
 
+/* Called once: 200 with the agent's answer (borrowed), or another status with a sentence. */
+struct inspect_done {
+	void (*fn)(void *arg, int status, const json_t *answer, const char *why);
+	void *arg;
+};
+
+/* Asks the agent of a VM what holds a partition. -ENOENT: no such VM; -ENOTCONN: it is not ready. done is not called then. */
+int pool_inspect(struct pool *pool, const char *vm, unsigned int partition, struct inspect_done done, struct err *err);
+
 /* Refuses new calls, ends VMs in an orderly way; done (once) when the last is gone, at the latest after timeout_ms and a SIGKILL. */
 void pool_stop(struct pool *pool, unsigned int timeout_ms, void (*done)(void *arg), void *arg);
 

@@ -42,6 +42,33 @@ void route_status(void *arg, struct http_request *request)
 	http_reply(request, 200, pool_status(service->pool));
 }
 
+static void on_inspected(void *arg, int status, const json_t *answer, const char *why)
+{
+	struct http_request *request = arg;
+
+	if (answer)
+		http_reply(request, status, json_deep_copy(answer));
+	else
+		http_reply_error(request, status, "%s", why);
+}
+
+void route_inspect(void *arg, struct http_request *request)
+{
+	struct service *service = arg;
+	int64_t partition;
+	struct err err;
+	int r;
+
+	if (http_number(http_segment(request, 1), &partition) < 0 || partition < 0 || partition > 9999) {
+		http_reply_error(request, 400, "The request content was malformed:\na partition is a number from 0 on");
+		return;
+	}
+	r = pool_inspect(service->pool, http_segment(request, 0), (unsigned int)partition,
+			 (struct inspect_done){ on_inspected, request }, &err);
+	if (r < 0)
+		http_reply_error(request, r == -ENOENT ? 404 : r == -ENOTCONN ? 409 : 500, "%s", err.text);
+}
+
 void route_reclaims(void *arg, struct http_request *request)
 {
 	struct service *service = arg;

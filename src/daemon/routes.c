@@ -24,6 +24,7 @@ const struct http_route routes[] = {
 	{ HTTP_GET, NS "/activations/{}/logs", false, route_activation_logs },
 	{ HTTP_GET, NS "/activations/{}/result", false, route_activation_result },
 	{ HTTP_GET, "/squeezy/v1/status", false, route_status },
+	{ HTTP_GET, "/squeezy/v1/vms/{}/partitions/{}", false, route_inspect },
 	{ HTTP_GET, "/squeezy/v1/reclaims", false, route_reclaims },
 	{ HTTP_GET, "/squeezy/v1/samples", false, route_samples },
 	{ HTTP_DELETE, "/squeezy/v1/samples", false, route_samples_clear },

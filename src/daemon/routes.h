@@ -41,6 +41,7 @@ void route_activation_logs(void *arg, struct http_request *request);
 void route_activation_result(void *arg, struct http_request *request);
 
 void route_status(void *arg, struct http_request *request);
+void route_inspect(void *arg, struct http_request *request);
 void route_reclaims(void *arg, struct http_request *request);
 void route_samples(void *arg, struct http_request *request);
 void route_samples_clear(void *arg, struct http_request *request);

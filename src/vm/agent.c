@@ -231,6 +231,18 @@ int vm_memory(struct vm *vm, unsigned int timeout_ms, struct vm_done done, struc
 	return r < 0 ? r : send_request(vm, &request, done, err);
 }
 
+int vm_inspect(struct vm *vm, unsigned int partition, unsigned int timeout_ms, struct vm_done done, struct err *err)
+{
+	char path[48];
+	struct agent_request request = { "GET", path, NULL, timeout_ms, BODY_MAX };
+	int r = check_ready(vm, err);
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/v1/partitions/%u", partition);
+	return send_request(vm, &request, done, err);
+}
+
 int vm_events(struct vm *vm, uint64_t after, unsigned int wait_ms, struct vm_done done, struct err *err)
 {
 	char path[96];

@@ -143,6 +143,7 @@ int vm_container_init(struct vm *vm, const char *id, json_t *body, unsigned int 
 int vm_container_run(struct vm *vm, const char *id, json_t *body, unsigned int timeout_ms, struct vm_done done, struct err *err);
 int vm_container_delete(struct vm *vm, const char *id, unsigned int timeout_ms, struct vm_done done, struct err *err);
 int vm_memory(struct vm *vm, unsigned int timeout_ms, struct vm_done done, struct err *err);
+int vm_inspect(struct vm *vm, unsigned int partition, unsigned int timeout_ms, struct vm_done done, struct err *err);
 int vm_events(struct vm *vm, uint64_t after, unsigned int wait_ms, struct vm_done done, struct err *err);
 
 /*

@@ -110,6 +110,11 @@ class Daemon:
         with open("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid), encoding="ascii") as file:
             return [int(word) for word in file.read().split()]
 
+    def cli(self, *words):
+        """What `squeezy` prints, talking to this daemon."""
+        command = [SQUEEZY, *words, "--url", f"http://127.0.0.1:{self.port}", "--state", self.state]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=DEADLINE).stdout
+
     def stop(self, sig=signal.SIGTERM):
         """The exit status; every QEMU must be gone with it."""
         children = self.children() if self.process.poll() is None else []

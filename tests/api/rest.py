@@ -48,6 +48,24 @@ def transaction_id_comes_back():
         equal(error.json, {"error": "The requested resource does not exist.", "code": "t7"})
 
 
+def inspect_asks_the_agent():
+    with Daemon() as daemon:
+        daemon.action("hello", "run")
+        daemon.invoke("hello")
+        vm = daemon.request("GET", "/squeezy/v1/status").json["vms"][0]["id"]
+        answer = daemon.request("GET", f"/squeezy/v1/vms/{vm}/partitions/0")
+        equal((answer.status, answer.json["busy_reason"], answer.json["holders"]["references"]), (200, "references", 8192))
+        equal(daemon.request("GET", f"/squeezy/v1/vms/{vm}/partitions/7").status, 404)
+        equal(daemon.request("GET", "/squeezy/v1/vms/none/partitions/0").status, 404)
+        for bad in ("x", "-1", "1x", "10000"):
+            equal(daemon.request("GET", f"/squeezy/v1/vms/{vm}/partitions/{bad}").status, 400)
+        equal(daemon.request("GET", f"/squeezy/v1/vms/{vm}/partitions/0", auth=False).status, 401)
+        told = daemon.cli("inspect", vm, "0")
+        contains(told, "8 KiB")
+        contains(told, "?[2Jcat")
+        contains(told, "fd 5, pipe with 8192 bytes")
+
+
 def wrong_paths_and_verbs():
     with Daemon() as daemon:
         equal(daemon.request("GET", "/nowhere").status, 404)
@@ -315,5 +333,5 @@ def too_many_calls_are_refused():
 if __name__ == "__main__":
     sys.exit(main([info_needs_no_key, key_is_asked_for, transaction_id_comes_back, wrong_paths_and_verbs, actions_are_kept,
                    bad_actions_are_refused, calls_answer, outcomes_are_openwhisk_s, function_sees_its_surroundings, logs_are_kept,
-                   waiting_has_an_end, bad_calls_are_refused, activations_are_listed, clients_that_go_away, more_clients_than_descriptors, many_calls_at_once,
+                   waiting_has_an_end, bad_calls_are_refused, inspect_asks_the_agent, activations_are_listed, clients_that_go_away, more_clients_than_descriptors, many_calls_at_once,
                    too_many_calls_are_refused]))
