@@ -3,7 +3,8 @@
 """Boots the guest kernel with a test program as init, one VM per boot variant, and prints one TAP stream.
 
 The program (tests/kernel/guest) asks for device changes with console lines "@host request BYTES", and for anything else of QMP with
-"@host qmp COMMAND JSON-ARGUMENTS"; we pass them on.
+"@host qmp COMMAND JSON-ARGUMENTS"; we pass them on. "@host ask QUESTION" is answered
+with a number, typed on the guest's console (hostmem.py).
 A kernel warning of any kind fails the variant. Usage: run.py [--kernel BZIMAGE] [--only VARIANT] [--keep-log DIR]
 """
 
@@ -17,6 +18,8 @@ import sys
 import tempfile
 import threading
 import time
+
+import hostmem
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 GUEST = os.path.join(TOP, "tests", "kernel", "guest")
@@ -34,14 +37,18 @@ LAYOUT = f"squeezy={PARTITIONS}x{PARTITION // MIB}M"
 class Variant:
     """One boot: kernel command line, words that the log must hold, suites to run, and what the machine has."""
 
-    def __init__(self, cmdline, expected="", suites="off", memory_mib=512, qemu=(), block="2M", needs=(), seconds=BOOT_SECONDS):
+    def __init__(self, cmdline, expected="", suites="off", memory_mib=512, qemu=(), block="2M", needs=(), seconds=BOOT_SECONDS,
+                 backend="memory-backend-ram"):
         self.cmdline, self.expected, self.suites, self.memory_mib = cmdline, expected, suites, memory_mib
         self.qemu, self.block, self.needs, self.seconds = list(qemu), block, needs, seconds
+        self.backend = backend
 
 
 WITH = "partitions of 128 MiB"
 VARIANTS = {
-    "partitions": Variant(LAYOUT, WITH, "placement,claim,drain"),
+    "partitions": Variant(LAYOUT, WITH, "claim,drain"),
+    "placement": Variant(LAYOUT, WITH, "placement,processes,huge,remote,outside", seconds=900),
+    "exclusion": Variant(LAYOUT, WITH, "exclusion", seconds=900),
     "init-on-free": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1", WITH, "placement,claim,drain"),
     "off": Variant(""),
     "bad-text": Variant("squeezy=nonsense", "squeezy=nonsense is not <count>x<size>"),
@@ -98,7 +105,7 @@ def qemu_command(kernel, initramfs, variant, qmp):
         "-append", f"console=ttyS0 loglevel=7 panic=-1 memhp_default_state=online_movable rcupdate.rcu_expedited=1 "
         f"{variant.cmdline} suites={variant.suites}",
         "-serial", "stdio", "-qmp", f"unix:{qmp},server=on,wait=off",
-        "-object", f"memory-backend-ram,id=mem0,size={region},reserve=off",
+        "-object", f"{variant.backend},id=mem0,size={region},reserve=off",
         "-device", f"virtio-mem-pci,id=vm0,memdev=mem0,node=0,requested-size=0,block-size={variant.block}",
         "-object", f"memory-backend-ram,id=mem1,size={SHARED},reserve=off",
         "-device", f"virtio-mem-pci,id=vm1,memdev=mem1,node=0,requested-size={SHARED},block-size=2M",
@@ -138,7 +145,7 @@ def run_variant(name, kernel, initramfs, workdir):
     variant = VARIANTS[name]
     qmp_path = os.path.join(workdir, "qmp")
     command = qemu_command(kernel, initramfs, variant, qmp_path)
-    proc = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace")
+    proc = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, errors="replace")
     timer = threading.Timer(variant.seconds, proc.kill)
     timer.start()
     results, lines, planned = [], [], None
@@ -153,6 +160,9 @@ def run_variant(name, kernel, initramfs, workdir):
                     lines.append(f"# QMP: {answer}")
             elif line.startswith("@host qmp "):
                 lines.append(f"# QMP: {qmp.call(line.split()[2], **json.loads(line.split(None, 3)[3]))}")
+            elif line.startswith("@host ask "):
+                proc.stdin.write(f"{hostmem.answer(proc.pid, PARTITIONS * PARTITION, PARTITION, line.split()[2:])}\n")
+                proc.stdin.flush()
             elif match := re.match(r"(not ok|ok) \d+ - (.*)", line):
                 results.append((match[1] == "ok", match[2]))
             elif match := re.match(r"1\.\.(\d+)$", line):

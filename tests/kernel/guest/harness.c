@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@
 size_t partition_bytes;
 unsigned int partition_count;
 static jmp_buf test_end;
-static bool in_child;
+bool in_child;
 
 void check_msg(bool ok, const char *what, const char *file, int line, const char *fmt, ...)
 {
@@ -86,7 +87,7 @@ static int read_file(const char *path, char *buf, size_t size)
 	return 0;
 }
 
-static int write_file(const char *path, const char *text, int flags)
+int write_file(const char *path, const char *text, int flags)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC | flags);
 	int rc = 0;
@@ -178,6 +179,22 @@ void wait_state(unsigned int id, const char *state)
 void host_request(unsigned int partitions)
 {
 	printf("@host request %zu\n", partitions * partition_bytes);
+	fflush(stdout);
+}
+
+uint64_t host_ask(const char *question)
+{
+	char answer[64];
+
+	printf("@host ask %s\n", question);
+	fflush(stdout);
+	CHECK_MSG(fgets(answer, sizeof(answer), stdin), "%s", question);
+	return strtoull(answer, NULL, 10);
+}
+
+void host_qmp(const char *command, const char *arguments)
+{
+	printf("@host qmp %s %s\n", command, arguments);
 	fflush(stdout);
 }
 
@@ -311,6 +328,16 @@ int run_in(const char *cgroup, void (*fn)(void *arg), void *arg)
 	return wait_for(start_in(cgroup, fn, arg));
 }
 
+void run_claimed(void (*fn)(void *nid))
+{
+	int nid;
+
+	populate(1);
+	nid = partition_nid(claim_new("a"));
+	CHECK(run_in("a", fn, &nid) == 0);
+	cg_end("a");
+}
+
 struct wanted_sleep {
 	pid_t pid;
 	char state;
@@ -388,6 +415,17 @@ size_t pages_elsewhere(const char *mem, size_t bytes, int nid)
 	return bad;
 }
 
+/* The host answers on the console, as if it typed. */
+static void set_up_console(void)
+{
+	struct termios t;
+
+	if (!tcgetattr(0, &t)) {
+		t.c_lflag &= ~(tcflag_t)ECHO;
+		tcsetattr(0, TCSANOW, &t);
+	}
+}
+
 static void set_up(void)
 {
 	char text[64];
@@ -399,6 +437,7 @@ static void set_up(void)
 	mount("sysfs", "/sys", "sysfs", 0, NULL);
 	mount("cgroup2", CGROUPS, "cgroup2", 0, NULL);
 	mount("tmpfs", "/tmp", "tmpfs", 0, NULL);
+	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
 	/* The kernel turns huge pages off in a VM that boots with less than 512 MiB. */
 	write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise", 0);
 	write_file(CGROUPS "/cgroup.subtree_control", "+memory +pids", 0);
@@ -429,22 +468,31 @@ static const struct suite {
 	const struct test *tests;
 } suites[] = {
 	{ "placement", placement_tests },
+	{ "processes", processes_tests },
+	{ "huge", huge_tests },
+	{ "remote", remote_tests },
+	{ "outside", outside_tests },
+	{ "exclusion", exclusion_tests },
 	{ "claim", claim_tests },
 	{ "drain", drain_tests },
 	{ "off", off_tests },
 };
 
+/* In a function of its own: no variable of the caller's is at the mercy of longjmp. */
+static bool run_one(const struct test *t)
+{
+	if (setjmp(test_end))
+		return false;
+	t->run();
+	return true;
+}
+
 static unsigned int run_all(const struct test *tests, unsigned int number)
 {
-	for (const struct test *volatile t = tests; t->name; t++) {
-		volatile bool failed = true;
+	for (const struct test *t = tests; t->name; t++) {
+		bool ok = run_one(t);
 
-		number++;
-		if (!setjmp(test_end)) {
-			t->run();
-			failed = false;
-		}
-		printf("%s %u - %s\n", failed ? "not ok" : "ok", number, t->name);
+		printf("%s %u - %s\n", ok ? "ok" : "not ok", ++number, t->name);
 		clean_up();
 	}
 	return number;
@@ -468,11 +516,15 @@ static unsigned int run_suites(char *list)
 	return number;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	char *list = getenv("suites");
 
+	/* A test ran this program again, see processes.c. */
+	if (!strcmp(argv[0], EXEC_NAME))
+		return exec_main(argc, argv);
 	set_up();
+	set_up_console();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("1..%u\n", run_suites(list ? list : (char[]){ "off" }));
 	fflush(stdout);

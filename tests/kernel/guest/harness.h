@@ -25,12 +25,21 @@ void check(bool ok, const char *what, const char *file, int line, const char *de
 void check_msg(bool ok, const char *what, const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 
+/* In a process that a test started: a failed CHECK ends it. */
+extern bool in_child;
+
 /* Partition size and the number of partitions, from sysfs. */
 extern size_t partition_bytes;
 extern unsigned int partition_count;
 
 /* Asks the host to set the requested size to this many partitions. */
 void host_request(unsigned int partitions);
+
+/* Any other command of QMP, with its arguments as JSON. */
+void host_qmp(const char *command, const char *arguments);
+
+/* Asks run.py something that only the host can see or do, and waits for the number it answers. */
+uint64_t host_ask(const char *question);
 
 /* Waits (at most 20 s) until a partition is in a state; CHECKs that it gets there. */
 void wait_state(unsigned int id, const char *state);
@@ -61,6 +70,8 @@ void cg_end(const char *cgroup);
 int run_in(const char *cgroup, void (*fn)(void *arg), void *arg);
 pid_t start_in(const char *cgroup, void (*fn)(void *arg), void *arg);
 int wait_for(pid_t pid);
+/* Runs fn in a child inside the new cgroup "a", which claims a partition; *nid is the partition's node. */
+void run_claimed(void (*fn)(void *nid));
 /* Waits until a child has come to its pause(), or hangs in a claim (killable, which Linux shows as D). */
 void wait_asleep(pid_t pid);
 void wait_blocked(pid_t pid);
@@ -71,6 +82,9 @@ void touch(char *mem, size_t bytes, char value);
 int node_of(const void *page);
 /* Number of pages of [mem, mem + bytes) that are not on this node. */
 size_t pages_elsewhere(const char *mem, size_t bytes, int nid);
+
+/* Writes a file, 0 or -errno. */
+int write_file(const char *path, const char *text, int flags);
 
 bool wait_until(bool (*fn)(void *arg), void *arg, unsigned int timeout_ms);
 void sleep_ms(unsigned int ms);

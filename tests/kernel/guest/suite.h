@@ -9,8 +9,24 @@
 #include "harness.h"
 
 extern const struct test placement_tests[];
+extern const struct test processes_tests[];
+extern const struct test huge_tests[];
+extern const struct test remote_tests[];
+extern const struct test outside_tests[];
+extern const struct test exclusion_tests[];
 extern const struct test claim_tests[];
 extern const struct test drain_tests[];
 extern const struct test off_tests[];
+
+/* A test test_FN() that runs fn(int *nid) inside a claiming cgroup. */
+#define INSIDE(fn)                                                                                                             \
+	static void test_##fn(void)                                                                                            \
+	{                                                                                                                      \
+		run_claimed(fn);                                                                                               \
+	}
+
+/* What main() does when a test runs this program again, with this name and what to do as arguments. */
+#define EXEC_NAME "squeezy-exec"
+int exec_main(int argc, char **argv);
 
 #endif

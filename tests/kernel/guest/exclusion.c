@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Nobody but its owner gets a page of a partition, whatever root asks the kernel for. */
+#include "pages.h"
+#include "suite.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mempolicy.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MIB (1ul << 20)
+#define PAGE 4096ul
+#define MAX_NODES 256
+
+static void none_inside(unsigned int partitions)
+{
+	for (unsigned int i = 0; i < partitions; i++)
+		check_nobody_else(i, NULL);
+}
+
+static void ordinary_child(void *arg)
+{
+	char *mem = map_anon(64 * MIB);
+
+	touch(mem, 64 * MIB, 1);
+	CHECK(pages_elsewhere(mem, 64 * MIB, 0) == 0);
+}
+
+/* In a cgroup without a claim and in none. */
+static void test_others(void)
+{
+	populate(2);
+	CHECK(cg_make("b") == 0);
+	CHECK(run_in("b", ordinary_child, NULL) == 0);
+	CHECK(run_in(NULL, ordinary_child, NULL) == 0);
+	cg_end("b");
+	none_inside(2);
+}
+
+static void escape_child(void *arg)
+{
+	unsigned long to_zero = 1, own[4] = { 0 };
+	int nid = *(int *)arg, status, zero = 0;
+	char *mem = map_anon(MIB);
+	void *page = mem;
+
+	touch(mem, MIB, 1);
+	/* The number of pages that were not moved. */
+	CHECK(syscall(SYS_move_pages, 0, 1, &page, &zero, &status, MPOL_MF_MOVE) == 1);
+	CHECK(syscall(SYS_mbind, mem, MIB, MPOL_BIND, &to_zero, 8, MPOL_MF_MOVE | MPOL_MF_STRICT) == -1 && errno == EIO);
+	own[nid / 64] = 1ul << (nid % 64);
+	syscall(SYS_migrate_pages, 0, MAX_NODES, own, &to_zero);
+	CHECK(pages_elsewhere(mem, MIB, nid) == 0);
+	/* A policy for what is to come does not lead out either. */
+	CHECK(syscall(SYS_set_mempolicy, MPOL_BIND, &to_zero, 8) == 0);
+	mem = map_anon(MIB);
+	touch(mem, MIB, 1);
+	CHECK(pages_elsewhere(mem, MIB, nid) == 0);
+}
+
+static void intrude_by_migration(void *arg)
+{
+	unsigned long from_zero = 1, to[4] = { 0 };
+	int nid = *(int *)arg, status = 0;
+	char *mem = map_anon(MIB);
+	void *page = mem;
+
+	touch(mem, MIB, 1);
+	to[nid / 64] = 1ul << (nid % 64);
+	CHECK(syscall(SYS_move_pages, 0, 1, &page, &nid, &status, MPOL_MF_MOVE) != 0 || status < 0);
+	syscall(SYS_migrate_pages, 0, MAX_NODES, &from_zero, to);
+	CHECK(pages_elsewhere(mem, MIB, 0) == 0);
+}
+
+static void test_migration_refused(void)
+{
+	uint64_t refused = counter("migrations_refused");
+	int nid;
+
+	populate(2);
+	nid = partition_nid(claim_new("a"));
+	CHECK(run_in("a", escape_child, &nid) == 0);
+	CHECK(counter("migrations_refused") > refused);
+	CHECK(run_in(NULL, intrude_by_migration, &nid) == 0);
+	nid = partition_nid(1);
+	CHECK(run_in(NULL, intrude_by_migration, &nid) == 0);
+	cg_end("a");
+	none_inside(2);
+}
+
+/* mode: a policy, with or without MPOL_F_STATIC_NODES or MPOL_F_RELATIVE_NODES. */
+static void intrude_by_policy(int mode, int nid)
+{
+	unsigned long mask[4] = { 0 };
+	char *mem = map_anon(MIB);
+
+	mask[nid / 64] = 1ul << (nid % 64);
+	syscall(SYS_mbind, mem, MIB, mode, mask, MAX_NODES, 0);
+	syscall(SYS_set_mempolicy_home_node, mem, MIB, nid, 0);
+	touch(mem, MIB, 1);
+	CHECK_MSG(pages_elsewhere(mem, MIB, 0) == 0, "mbind, mode %#x", mode);
+	mask[0] |= 1;
+	syscall(SYS_mbind, mem, MIB, mode, mask, MAX_NODES, MPOL_MF_MOVE_ALL);
+	syscall(SYS_set_mempolicy_home_node, mem, MIB, nid, 0);
+	CHECK_MSG(pages_elsewhere(mem, MIB, 0) == 0, "mbind with node 0, mode %#x", mode);
+	CHECK(madvise(mem, MIB, MADV_DONTNEED) == 0);
+	touch(mem, MIB, 1);
+	CHECK_MSG(pages_elsewhere(mem, MIB, 0) == 0, "mbind with node 0, touched again, mode %#x", mode);
+	syscall(SYS_set_mempolicy, mode, mask, MAX_NODES);
+	mem = map_anon(8 * MIB);
+	madvise(mem, 8 * MIB, MADV_HUGEPAGE);
+	touch(mem, 8 * MIB, 1);
+	CHECK_MSG(pages_elsewhere(mem, 8 * MIB, 0) == 0, "set_mempolicy, mode %#x", mode);
+}
+
+static void intruder(void *arg)
+{
+	static const int modes[] = { MPOL_PREFERRED, MPOL_BIND, MPOL_INTERLEAVE, MPOL_LOCAL, MPOL_PREFERRED_MANY,
+				     6 /* MPOL_WEIGHTED_INTERLEAVE */ };
+	static const int flags[] = { 0, MPOL_F_STATIC_NODES, MPOL_F_RELATIVE_NODES };
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		for (size_t j = 0; j < sizeof(flags) / sizeof(flags[0]); j++)
+			intrude_by_policy(modes[i] | flags[j], *(int *)arg);
+}
+
+/* Every policy with every flag, naming a partition that is free and one that is claimed. */
+static void test_policies(void)
+{
+	int nid;
+
+	populate(2);
+	nid = partition_nid(claim_new("a"));
+	CHECK(run_in(NULL, intruder, &nid) == 0);
+	nid = partition_nid(1);
+	CHECK(run_in(NULL, intruder, &nid) == 0);
+	none_inside(2);
+	cg_end("a");
+}
+
+/* A policy without a node that has memory is an error; a partition's has none for this purpose. */
+static void test_policy_refused(void)
+{
+	unsigned long mask[4] = { 0 };
+	int nid;
+	char *mem = map_anon(MIB);
+
+	populate(1);
+	nid = partition_nid(0);
+	mask[nid / 64] = 1ul << (nid % 64);
+	CHECK(syscall(SYS_mbind, mem, MIB, MPOL_BIND, mask, MAX_NODES, 0) == -1 && errno == EINVAL);
+	CHECK(syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, mask, MAX_NODES) == -1 && errno == EINVAL);
+	munmap(mem, MIB);
+}
+
+static bool list_has(const char *path, int nid)
+{
+	char text[256] = "", *rest = NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), first, last;
+
+	CHECK_MSG(fd >= 0, "%s", path);
+	CHECK(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	for (char *item = strtok_r(text, ",\n", &rest); item; item = strtok_r(NULL, ",\n", &rest)) {
+		int n = sscanf(item, "%d-%d", &first, &last);
+
+		if (n == 1 ? first == nid : n == 2 && first <= nid && nid <= last)
+			return true;
+	}
+	return false;
+}
+
+/* The masks that the kernel and programs choose nodes by. */
+static void test_masks(void)
+{
+	char path[512];
+	struct dirent *entry;
+	int nid, tiers = 0;
+	DIR *dir;
+
+	populate(1);
+	nid = partition_nid(0);
+	CHECK(list_has("/sys/devices/system/node/possible", nid));
+	CHECK(list_has("/sys/devices/system/node/online", nid));
+	CHECK(!list_has("/sys/devices/system/node/has_memory", nid));
+	CHECK(list_has("/sys/devices/system/node/has_memory", 0));
+	CHECK(!list_has("/sys/devices/system/node/has_normal_memory", nid));
+	CHECK(!list_has("/sys/devices/system/node/has_cpu", nid));
+	dir = opendir("/sys/devices/virtual/memory_tiering");
+	CHECK(dir);
+	while ((entry = readdir(dir))) {
+		if (strncmp(entry->d_name, "memory_tier", 11) || entry->d_name[11] < '0' || entry->d_name[11] > '9')
+			continue;
+		snprintf(path, sizeof(path), "/sys/devices/virtual/memory_tiering/%.64s/nodelist", entry->d_name);
+		CHECK_MSG(!list_has(path, nid), "%s", path);
+		tiers++;
+	}
+	closedir(dir);
+	CHECK(tiers > 0);
+}
+
+/* Compaction of everything: pages move inside a claimed partition at most, a parked one is left alone. */
+static void compact_all(void)
+{
+	char path[128];
+
+	CHECK(write_file("/proc/sys/vm/compact_memory", "1", 0) == 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/compact", partition_nid(i));
+		CHECK(write_file(path, "1", 0) == 0);
+	}
+}
+
+static void full_of_holes(void *arg)
+{
+	size_t bytes = partition_bytes / 2;
+	char *mem = map_anon(bytes);
+
+	touch(mem, bytes, 1);
+	for (size_t i = 0; i < bytes; i += 2 * PAGE)
+		CHECK(madvise(mem + i, PAGE, MADV_DONTNEED) == 0);
+	raise(SIGSTOP);
+	for (size_t i = PAGE; i < bytes; i += 2 * PAGE)
+		CHECK(mem[i] == 1 && node_of(mem + i) == *(int *)arg);
+}
+
+static void test_compaction(void)
+{
+	uint64_t refused = counter("migrations_refused");
+	unsigned int id;
+	int nid, status;
+	pid_t pid;
+
+	populate(2);
+	id = claim_new("a");
+	populate(2);
+	nid = partition_nid(id);
+	pid = start_in("a", full_of_holes, &nid);
+	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	compact_all();
+	check_nobody_else(id, "a");
+	check_nobody_else(1, NULL);
+	CHECK(counter("migrations_refused") == refused);
+	populate(1);
+	CHECK(has_state(1, "parked"));
+	compact_all();
+	CHECK(write_file("/proc/sys/vm/drop_caches", "3", 0) == 0);
+	kill(pid, SIGCONT);
+	CHECK(wait_for(pid) == 0);
+	cg_end("a");
+	populate(0);
+}
+
+/* Page cache up to the brim: it falls back to every node it may use. */
+static void cache_child(void *arg)
+{
+	static char buf[MIB];
+	int fd;
+
+	CHECK(mkdir("/tmp/big", 0700) == 0 && mount("tmpfs", "/tmp/big", "tmpfs", 0, "size=90%") == 0);
+	fd = open("/tmp/big/cache", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	CHECK(fd >= 0);
+	CHECK(umount2("/tmp/big", MNT_DETACH) == 0 && rmdir("/tmp/big") == 0);
+	memset(buf, 1, sizeof(buf));
+	for (size_t i = 0; i < 420; i++)
+		CHECK(write(fd, buf, sizeof(buf)) == (ssize_t)sizeof(buf));
+	for (unsigned int i = 0; i < partition_count; i++)
+		check_nobody_else(i, NULL);
+}
+
+static void test_cache_and_tables(void)
+{
+	pid_t pids[100];
+
+	populate(partition_count);
+	CHECK(run_in(NULL, cache_child, NULL) == 0);
+	/* A storm of forks: page tables, stacks, slab. */
+	for (size_t i = 0; i < 100; i++) {
+		pids[i] = fork();
+		CHECK(pids[i] >= 0);
+		if (!pids[i])
+			for (;;)
+				pause();
+	}
+	none_inside(partition_count);
+	for (size_t i = 0; i < 100; i++) {
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], NULL, 0);
+	}
+}
+
+static void read_all(const char *path)
+{
+	static char buf[1 << 16];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	CHECK_MSG(fd >= 0, "%s", path);
+	while (read(fd, buf, sizeof(buf)) > 0)
+		;
+	close(fd);
+}
+
+/* Statistics of nodes and zones can be read in every state. */
+static void test_statistics(void)
+{
+	static const char *const files[] = { "meminfo", "numastat", "vmstat", "distance", "cpumap" };
+	char path[128];
+
+	populate(2);
+	populate(1);
+	for (unsigned int i = 0; i < 2; i++)
+		for (size_t j = 0; j < sizeof(files) / sizeof(files[0]); j++) {
+			snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/%s", partition_nid(i), files[j]);
+			read_all(path);
+		}
+	read_all("/proc/zoneinfo");
+	read_all("/proc/pagetypeinfo");
+	read_all("/proc/buddyinfo");
+	read_all("/proc/meminfo");
+	read_all("/proc/self/numa_maps");
+	read_all("/proc/kpagecount");
+}
+
+/* Root may write to the blocks' files; what they are stays the driver's decision. */
+static void write_to_blocks(unsigned int id)
+{
+	static const char *const words[] = { "offline", "online", "online_kernel", "online_movable" };
+	char path[128];
+	struct dirent *entry;
+	DIR *dir;
+	int seen = 0;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d", partition_nid(id));
+	dir = opendir(path);
+	CHECK(dir);
+	while ((entry = readdir(dir))) {
+		unsigned int block;
+
+		if (sscanf(entry->d_name, "memory%u", &block) != 1)
+			continue;
+		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+			snprintf(path, sizeof(path), "/sys/devices/system/memory/memory%u/state", block);
+			write_file(path, words[i], 0);
+		}
+		snprintf(path, sizeof(path), "/sys/devices/system/memory/memory%u/online", block);
+		CHECK(write_file(path, "0", 0) == -EPERM);
+		write_file(path, "1", 0);
+		seen++;
+	}
+	closedir(dir);
+	CHECK(seen > 0);
+}
+
+static void test_blocks(void)
+{
+	populate(2);
+	populate(1);
+	CHECK(has_state(1, "parked"));
+	write_to_blocks(0);
+	write_to_blocks(1);
+	CHECK(has_state(0, "populated") && has_state(1, "parked"));
+	CHECK(partition_value(1, "managed_bytes") == 0 && partition_value(1, "free_bytes") == 0);
+	none_inside(1);
+	populate(2);
+	none_inside(2);
+	populate(0);
+}
+
+const struct test exclusion_tests[] = {
+	{ "others get nothing from a populated partition", test_others },
+	{ "no system call migrates pages in or out", test_migration_refused },
+	{ "no memory policy leads into a partition", test_policies },
+	{ "a policy of partitions only is refused", test_policy_refused },
+	{ "node masks and memory tiers do not list partitions", test_masks },
+	{ "compaction and drop_caches, claimed and parked", test_compaction },
+	{ "page cache to the brim, page tables, slab", test_cache_and_tables },
+	{ "statistics of nodes and zones", test_statistics },
+	{ "memory blocks of a partition obey nobody else", test_blocks },
+	{ NULL, NULL }
+};

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pages.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PAGE 4096ul
+#define CHUNK 4096
+
+#define PM_PRESENT (1ull << 63)
+#define PM_FILE (1ull << 61)
+#define PM_PFN ((1ull << 55) - 1)
+
+static uint64_t block_bytes(void)
+{
+	unsigned long bytes = 0;
+	FILE *f = fopen("/sys/devices/system/memory/block_size_bytes", "re");
+
+	CHECK(f && fscanf(f, "%lx", &bytes) == 1);
+	fclose(f);
+	return bytes;
+}
+
+uint64_t first_pfn(unsigned int id)
+{
+	uint64_t first = UINT64_MAX, block;
+	struct dirent *entry;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d", partition_nid(id));
+	dir = opendir(path);
+	CHECK_MSG(dir, "%s", path);
+	while ((entry = readdir(dir)))
+		if (sscanf(entry->d_name, "memory%lu", &block) == 1 && block < first)
+			first = block;
+	closedir(dir);
+	CHECK_MSG(first != UINT64_MAX, "%s has no blocks", path);
+	return first * (block_bytes() / PAGE);
+}
+
+static void read_table(const char *path, uint64_t first, uint64_t *table, size_t n)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got;
+
+	CHECK_MSG(fd >= 0, "%s", path);
+	got = pread(fd, table, n * sizeof(*table), (off_t)(first * sizeof(*table)));
+	close(fd);
+	CHECK_MSG(got == (ssize_t)(n * sizeof(*table)), "%s", path);
+}
+
+static bool has(uint64_t flags, int bit)
+{
+	return flags >> bit & 1;
+}
+
+static void sort_page(uint64_t flags, bool own, struct census *c)
+{
+	if (has(flags, KPF_NOPAGE)) {
+		c->hidden++;
+	} else if (has(flags, KPF_BUDDY)) {
+		c->free++;
+	} else if (has(flags, KPF_ANON) && own) {
+		c->own++;
+	} else if (!has(flags, KPF_ANON) && !has(flags, KPF_LRU) && !(flags & 0xffull)) {
+		c->loose++;
+	} else {
+		c->foreign++;
+		c->foreign_flags = flags;
+	}
+}
+
+void take_census(unsigned int id, const char *cgroup, struct census *ret_census)
+{
+	static uint64_t flags[CHUNK], owners[CHUNK];
+	uint64_t first = first_pfn(id), end = first + partition_bytes / PAGE;
+	struct stat st = { .st_ino = 0 };
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", cgroup ? cgroup : "");
+	CHECK(stat(path, &st) == 0);
+	memset(ret_census, 0, sizeof(*ret_census));
+	for (; first < end; first += CHUNK) {
+		read_table("/proc/kpageflags", first, flags, CHUNK);
+		read_table("/proc/kpagecgroup", first, owners, CHUNK);
+		for (size_t i = 0; i < CHUNK; i++)
+			sort_page(flags[i], cgroup && owners[i] == st.st_ino, ret_census);
+	}
+}
+
+struct wanted_census {
+	unsigned int id;
+	const char *cgroup;
+	struct census seen;
+};
+
+static bool nobody_else(void *arg)
+{
+	struct wanted_census *w = arg;
+
+	take_census(w->id, w->cgroup, &w->seen);
+	return w->seen.free + w->seen.own == partition_bytes / PAGE;
+}
+
+void check_nobody_else(unsigned int id, const char *cgroup)
+{
+	struct wanted_census w = { .id = id, .cgroup = cgroup };
+
+	wait_until(nobody_else, &w, 20000);
+	CHECK_MSG(w.seen.free + w.seen.own == partition_bytes / PAGE,
+		  "partition %u: %zu free, %zu own, %zu loose, %zu hidden, %zu foreign (flags %#lx)", id, w.seen.free,
+		  w.seen.own, w.seen.loose, w.seen.hidden, w.seen.foreign, w.seen.foreign_flags);
+}
+
+static uint64_t pagemap_entry(const void *page)
+{
+	uint64_t entry;
+
+	read_table("/proc/self/pagemap", (uint64_t)page / PAGE, &entry, 1);
+	return entry;
+}
+
+uint64_t pfn_of(const void *page)
+{
+	uint64_t entry = pagemap_entry(page);
+
+	return entry & PM_PRESENT ? entry & PM_PFN : 0;
+}
+
+uint64_t flags_of_pfn(uint64_t pfn)
+{
+	uint64_t flags;
+
+	read_table("/proc/kpageflags", pfn, &flags, 1);
+	return flags;
+}
+
+/* Pages that no page structure of a process stands behind (vDSO, zero page) have no node for move_pages(). */
+static void look_at_page(const char *page, int nid, size_t *anon, size_t *elsewhere)
+{
+	uint64_t entry = pagemap_entry(page);
+	int node;
+
+	if (!(entry & PM_PRESENT))
+		return;
+	node = node_of(page);
+	if (node < 0)
+		return;
+	if (entry & PM_FILE) {
+		*elsewhere += node != 0;
+	} else {
+		++*anon;
+		*elsewhere += node != nid;
+	}
+}
+
+size_t look_at_self(int nid, size_t *ret_elsewhere)
+{
+	size_t anon = 0, elsewhere = 0;
+	unsigned long start, end;
+	static char text[65536];
+	FILE *maps = fopen("/proc/self/maps", "re");
+	size_t got;
+
+	CHECK(maps);
+	/* At once: the walk must not change what it walks. */
+	got = fread(text, 1, sizeof(text) - 1, maps);
+	fclose(maps);
+	text[got] = '\0';
+	for (char *rest = NULL, *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		if (sscanf(line, "%lx-%lx", &start, &end) != 2 || strstr(line, "[vsyscall]"))
+			continue;
+		for (; start < end; start += PAGE)
+			look_at_page((const char *)start, nid, &anon, &elsewhere);
+	}
+	*ret_elsewhere = elsewhere;
+	return anon;
+}
+
+bool iomem_region(const char *name, unsigned int i, uint64_t *ret_first, uint64_t *ret_last)
+{
+	FILE *f = fopen("/proc/iomem", "re");
+	unsigned long start, end;
+	char line[160], *colon;
+	bool found = false;
+
+	CHECK(f);
+	while (!found && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		colon = strstr(line, " : ");
+		found = colon && !strcmp(colon + 3, name) && sscanf(line, " %lx-%lx", &start, &end) == 2 && i-- == 0;
+	}
+	fclose(f);
+	if (found) {
+		*ret_first = start / PAGE;
+		*ret_last = end / PAGE;
+	}
+	return found;
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Pages that somebody else or the kernel makes for a process: remote writes, pins, userfaultfd. */
+#include "pages.h"
+#include "suite.h"
+#include "uring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MIB (1ul << 20)
+#define PAGE 4096ul
+
+static void all_here(const char *mem, size_t bytes, void *nid)
+{
+	CHECK(pages_elsewhere(mem, bytes, *(int *)nid) == 0);
+}
+
+static void sleeper(void *arg)
+{
+	for (;;)
+		pause();
+}
+
+static int remote_node(pid_t pid, const char *mem)
+{
+	void *page = (void *)mem;
+	int node;
+
+	CHECK(syscall(SYS_move_pages, pid, 1, &page, NULL, &node, 0) == 0);
+	return node;
+}
+
+static void test_remote_write(void)
+{
+	char *mem = map_anon(MIB), *source = map_anon(MIB);
+	struct iovec local = { source, MIB }, remote = { mem, MIB };
+	int nid;
+	pid_t pid;
+
+	populate(1);
+	nid = partition_nid(claim_new("a"));
+	pid = start_in("a", sleeper, NULL);
+	wait_asleep(pid);
+	touch(source, MIB, 1);
+	CHECK(process_vm_writev(pid, &local, 1, &remote, 1, 0) == (ssize_t)MIB);
+	for (size_t i = 0; i < MIB; i += PAGE)
+		CHECK(remote_node(pid, mem + i) == nid);
+	/* It reads it back; that makes no page anywhere. */
+	CHECK(process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)MIB);
+	cg_end("a");
+	waitpid(pid, NULL, 0);
+	munmap(mem, MIB);
+	munmap(source, MIB);
+}
+
+static const char code[2 * PAGE] __attribute__((aligned(4096))) = { 1 };
+
+/* A debugger pokes into untouched memory and into a page of the program's file. */
+static void test_ptrace(void)
+{
+	char *mem = map_anon(MIB);
+	char path[64];
+	int nid, fd;
+	pid_t pid;
+
+	populate(1);
+	nid = partition_nid(claim_new("a"));
+	pid = start_in("a", sleeper, NULL);
+	wait_asleep(pid);
+	CHECK(ptrace(PTRACE_ATTACH, pid, NULL, NULL) == 0);
+	CHECK(waitpid(pid, NULL, 0) == pid);
+	CHECK(ptrace(PTRACE_POKEDATA, pid, mem, 7L) == 0);
+	CHECK(remote_node(pid, mem) == nid);
+	CHECK(ptrace(PTRACE_POKEDATA, pid, code, 7L) == 0);
+	CHECK(remote_node(pid, code) == nid);
+	CHECK(code[0] == 1);
+	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	CHECK(fd >= 0);
+	CHECK(pwrite(fd, "x", 1, (off_t)(mem + PAGE)) == 1);
+	CHECK(remote_node(pid, mem + PAGE) == nid);
+	close(fd);
+	CHECK(ptrace(PTRACE_DETACH, pid, NULL, NULL) == 0);
+	cg_end("a");
+	waitpid(pid, NULL, 0);
+	munmap(mem, MIB);
+}
+
+/* Pinned for long: pages that were there stay where they are, pages that were not come from the partition. */
+static void fixed_buffers(void *nid)
+{
+	uint64_t migrated = vmstat("pgmigrate_success");
+	char *touched = map_anon(MIB), *untouched = map_anon(MIB), *read_only = map_anon(MIB);
+	int ring[3] = { uring_make(), uring_make(), uring_make() };
+	uint64_t pfn;
+
+	touch(touched, MIB, 1);
+	pfn = pfn_of(touched);
+	CHECK(pfn);
+	CHECK(uring_register(ring[0], touched, MIB) == 0);
+	CHECK(pfn_of(touched) == pfn);
+	all_here(touched, MIB, nid);
+	CHECK(uring_register(ring[1], untouched, MIB) == 0);
+	all_here(untouched, MIB, nid);
+	/* The zero page cannot be pinned: it is replaced first. */
+	for (size_t i = 0; i < MIB; i += PAGE)
+		CHECK(read_only[i] == 0);
+	CHECK(uring_register(ring[2], read_only, MIB) == 0);
+	all_here(read_only, MIB, nid);
+	CHECK(vmstat("pgmigrate_success") == migrated);
+	for (int i = 0; i < 3; i++)
+		close(ring[i]);
+}
+
+/* The same for huge pages, and for a huge page that registration itself makes. */
+static void fixed_huge_buffers(void *nid)
+{
+	uint64_t migrated = vmstat("pgmigrate_success");
+	char *mem = map_anon(8 * MIB);
+	int ring = uring_make();
+
+	CHECK(madvise(mem, 8 * MIB, MADV_HUGEPAGE) == 0);
+	touch(mem, 4 * MIB, 1);
+	CHECK(uring_register(ring, mem, 8 * MIB) == 0);
+	all_here(mem, 8 * MIB, nid);
+	CHECK(vmstat("pgmigrate_success") == migrated);
+	close(ring);
+}
+
+/* A read into memory that nobody has touched: the kernel's own copy faults it in. */
+static void system_calls(void *nid)
+{
+	char *mem = map_anon(MIB);
+	int fd = open("/tmp/zeroes", O_RDWR | O_CREAT | O_CLOEXEC, 0600), fds[2];
+	struct iovec iov = { mem + MIB / 2, 4 * PAGE };
+
+	CHECK(fd >= 0);
+	CHECK(unlink("/tmp/zeroes") == 0 && ftruncate(fd, (off_t)MIB) == 0);
+	CHECK(read(fd, mem, MIB / 2) == (ssize_t)(MIB / 2));
+	all_here(mem, MIB / 2, nid);
+	close(fd);
+	CHECK(pipe(fds) == 0);
+	CHECK(vmsplice(fds[1], &iov, 1, 0) == (ssize_t)(4 * PAGE));
+	touch(mem + MIB / 2, 4 * PAGE, 1);
+	all_here(mem + MIB / 2, 4 * PAGE, nid);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static int userfaultfd_for(void *mem, size_t bytes)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { { (uint64_t)mem, bytes }, UFFDIO_REGISTER_MODE_MISSING, 0 };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	CHECK(fd >= 0);
+	CHECK(ioctl(fd, UFFDIO_API, &api) == 0);
+	CHECK(ioctl(fd, UFFDIO_REGISTER, &reg) == 0);
+	return fd;
+}
+
+static void copy_pages(int fd, void *to, const void *from, size_t bytes)
+{
+	struct uffdio_copy copy = { .dst = (uint64_t)to, .src = (uint64_t)from, .len = bytes };
+
+	CHECK_MSG(ioctl(fd, UFFDIO_COPY, &copy) == 0, "%lld", (long long)copy.copy);
+}
+
+static void user_faults(void *nid)
+{
+	char *mem = map_anon(MIB), *source = map_anon(MIB);
+	struct uffdio_zeropage zero = { { (uint64_t)mem + MIB / 2, MIB / 2 }, 0, 0 };
+	int fd = userfaultfd_for(mem, MIB);
+
+	touch(source, MIB, 1);
+	copy_pages(fd, mem, source, MIB / 2);
+	all_here(mem, MIB / 2, nid);
+	CHECK(ioctl(fd, UFFDIO_ZEROPAGE, &zero) == 0);
+	touch(mem + MIB / 2, MIB / 2, 1);
+	all_here(mem + MIB / 2, MIB / 2, nid);
+	close(fd);
+}
+
+struct remote_fault {
+	char *mem;
+	int to_parent;
+};
+
+static void wait_for_pages(void *arg)
+{
+	struct remote_fault *r = arg;
+	int fd = userfaultfd_for(r->mem, MIB);
+
+	CHECK(write(r->to_parent, &fd, sizeof(fd)) == sizeof(fd));
+	/* Blocks until the monitor outside has put the page there. */
+	CHECK(*(volatile char *)r->mem == 5);
+	sleeper(NULL);
+}
+
+/* The monitor is another process, in no cgroup. */
+static void test_remote_user_faults(void)
+{
+	char *source = map_anon(MIB);
+	struct remote_fault r = { map_anon(MIB), -1 };
+	struct uffd_msg msg;
+	int nid, pidfd, fd, fds[2], theirs;
+	pid_t pid;
+
+	populate(1);
+	nid = partition_nid(claim_new("a"));
+	touch(source, MIB, 5);
+	CHECK(pipe(fds) == 0);
+	r.to_parent = fds[1];
+	pid = start_in("a", wait_for_pages, &r);
+	CHECK(read(fds[0], &theirs, sizeof(theirs)) == sizeof(theirs));
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	fd = (int)syscall(SYS_pidfd_getfd, pidfd, theirs, 0);
+	CHECK(pidfd >= 0 && fd >= 0);
+	CHECK(read(fd, &msg, sizeof(msg)) == sizeof(msg) && msg.event == UFFD_EVENT_PAGEFAULT);
+	copy_pages(fd, r.mem, source, MIB);
+	wait_asleep(pid);
+	for (size_t i = 0; i < MIB; i += PAGE)
+		CHECK(remote_node(pid, r.mem + i) == nid);
+	close(fd);
+	close(pidfd);
+	close(fds[0]);
+	close(fds[1]);
+	cg_end("a");
+	waitpid(pid, NULL, 0);
+	munmap(source, MIB);
+	munmap(r.mem, MIB);
+}
+
+INSIDE(fixed_buffers)
+INSIDE(fixed_huge_buffers)
+INSIDE(system_calls)
+INSIDE(user_faults)
+
+const struct test remote_tests[] = {
+	{ "process_vm_writev", test_remote_write },
+	{ "ptrace and /proc/PID/mem", test_ptrace },
+	{ "io_uring's fixed buffers stay, touched before or not", test_fixed_buffers },
+	{ "fixed buffers of huge pages", test_fixed_huge_buffers },
+	{ "read and vmsplice", test_system_calls },
+	{ "userfaultfd: copy and zeropage", test_user_faults },
+	{ "userfaultfd with a monitor outside", test_remote_user_faults },
+	{ NULL, NULL }
+};
