@@ -3,16 +3,18 @@
 # Builds the guest kernel from Debian's linux-source-6.12 (the newest installed one): unpack, apply kernel/patches with fuzz 0,
 # copy kernel/files, merge kernel/config, compile. Output: build/kernel/{bzImage,version,config}.
 #
-#   kernel/scripts/build.sh [--variant emulated|kvm|auto] [--extra FRAGMENT]... [--tree DIR] [--out DIR]
+#   kernel/scripts/build.sh [--variant emulated|kvm|auto] [--extra FRAGMENT]... [--stock] [--tree DIR] [--out DIR]
 #
 # "emulated" patches no text at run time, which QEMU's multi-threaded TCG needs; "kvm" has jump labels and CPU mitigations;
-# "auto" (default) is kvm where the host can use it. --extra adds a fragment of kernel/config (e.g. debug). Re-runnable: what
-# is up to date is kept.
+# "auto" (default) is kvm where the host can use it. --extra adds a fragment of kernel/config (e.g. debug). --stock leaves out our
+# patches, our files and CONFIG_SQUEEZY, and nothing else: the other side of a comparison. Re-runnable: what is up to date is kept.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 kernel=$top/kernel
 variant=auto
 extra=()
+squeezy=("$kernel/config/squeezy.config")
+patches=("$kernel"/patches/*.patch)
 tree=$top/build/kernel/linux
 out=$top/build/kernel
 
@@ -22,13 +24,19 @@ die() {
 }
 
 while [ $# -gt 0 ]; do
+	if [ "$1" = --stock ]; then
+		squeezy=()
+		patches=()
+		shift
+		continue
+	fi
 	[ $# -ge 2 ] || die "option $1 needs a value"
 	case $1 in
 	--variant) variant=$2 ;;
 	--extra) extra+=("$kernel/config/$2.config") ;;
 	--tree) tree=$(realpath -m "$2") ;;
 	--out) out=$(realpath -m "$2") ;;
-	*) die "unknown option $1: the options are --variant, --extra, --tree and --out" ;;
+	*) die "unknown option $1: the options are --variant, --extra, --stock, --tree and --out" ;;
 	esac
 	shift 2
 done
@@ -36,7 +44,7 @@ if [ "$variant" = auto ]; then
 	variant=emulated
 	if [ -w /dev/kvm ] && grep -qEm1 '^flags.* (vmx|svm)( |$)' /proc/cpuinfo; then variant=kvm; fi
 fi
-fragments=("$kernel"/config/{base,virtio,mm,squeezy,"$variant"}.config "${extra[@]}")
+fragments=("$kernel"/config/{base,virtio,mm,"$variant"}.config "${squeezy[@]}" "${extra[@]}")
 for fragment in "${fragments[@]}"; do
 	[ -r "$fragment" ] || die "there is no config fragment $fragment"
 done
@@ -51,13 +59,13 @@ source_archive() {
 prepare_tree() {
 	local archive want patch
 	archive=$(source_archive)
-	want=$(stat -c '%s %Y' "$archive"; cat "$kernel"/patches/*.patch | sha256sum)
+	want=$(stat -c '%s %Y' "$archive"; cat /dev/null "${patches[@]}" | sha256sum)
 	if [ -e "$tree/.squeezy-base" ] && [ "$(cat "$tree/.squeezy-base")" = "$want" ]; then return; fi
 	printf 'unpacking %s\n' "$archive"
 	rm -rf "$tree"
 	mkdir -p "$tree"
 	tar -xf "$archive" -C "$tree" --strip-components=1
-	for patch in "$kernel"/patches/*.patch; do
+	for patch in "${patches[@]}"; do
 		printf 'applying %s\n' "${patch##*/}"
 		patch -d "$tree" -p1 -F0 --no-backup-if-mismatch -i "$patch" ||
 			die "$patch does not apply to $(make -s -C "$tree" kernelversion): rebase it (kernel/patches/0000-cover.txt says what each hook relies on)"
@@ -68,6 +76,7 @@ prepare_tree() {
 # Only what differs, so that an incremental build stays incremental.
 copy_files() {
 	local file
+	[ ${#patches[@]} != 0 ] || return 0
 	(cd "$kernel/files" && find . -type f) | while read -r file; do
 		cmp -s "$kernel/files/$file" "$tree/$file" && continue
 		mkdir -p "$tree/${file%/*}"
