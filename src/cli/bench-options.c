@@ -70,6 +70,14 @@ static int parse_against(const char *text, struct bench_options *o, struct err *
 	return 0;
 }
 
+static int parse_host_pages(const char *text, struct bench_options *o, struct err *err)
+{
+	o->host_4k = !strcmp(text, "4k");
+	if (!o->host_4k && strcmp(text, "thp"))
+		return err_set(err, EINVAL, "--host-pages %s: must be thp or 4k", text);
+	return 0;
+}
+
 static const struct option long_options[] = {
 	{ "size", required_argument, NULL, 's' },
 	{ "instances", required_argument, NULL, 'i' },
@@ -79,6 +87,11 @@ static const struct option long_options[] = {
 	{ "accel", required_argument, NULL, 'c' },
 	{ "kernel", required_argument, NULL, 'k' },
 	{ "image", required_argument, NULL, 'm' },
+	{ "counted-kernel", required_argument, NULL, 'C' },
+	{ "stock-kernel", required_argument, NULL, 'S' },
+	{ "program", required_argument, NULL, 'p' },
+	{ "only", required_argument, NULL, 'o' },
+	{ "host-pages", required_argument, NULL, 'g' },
 	{ "dir", required_argument, NULL, 'd' },
 	{ "guest-thp", no_argument, NULL, 't' },
 	{ "json", no_argument, NULL, 'j' },
@@ -98,6 +111,11 @@ static int apply(struct bench_options *o, int option, const char *arg, struct er
 	case 'c': return parse_accel(arg, &o->accel, err);
 	case 'k': o->kernel = arg; return 0;
 	case 'm': o->image = arg; return 0;
+	case 'C': o->counted_kernel = arg; return 0;
+	case 'S': o->stock_kernel = arg; return 0;
+	case 'p': o->program = arg; return 0;
+	case 'o': o->only = arg; return 0;
+	case 'g': return parse_host_pages(arg, o, err);
 	case 'd': o->dir = arg; return 0;
 	case 't': o->guest_thp = true; return 0;
 	case 'j': o->json = true; return 0;
@@ -112,6 +130,9 @@ static void set_defaults(struct bench_options *o)
 	*o = (struct bench_options){
 		.kernel = "build/kernel/bzImage",
 		.image = "build/image/root.erofs",
+		.counted_kernel = "build/kernel/kvm/bzImage",
+		.stock_kernel = "build/kernel/kvm-stock/bzImage",
+		.program = "build/meson/tests/kernel/guest/kernel-tests",
 		.sizes_bytes = { 256ull << 20, 512ull << 20 },
 		.n_sizes = 2,
 		.instances = 8,

@@ -16,6 +16,10 @@
 struct bench_options {
 	const char *kernel;
 	const char *image;
+	const char *counted_kernel;	/* kernel: ours and the stock one, with jump labels; for boots that count instructions */
+	const char *stock_kernel;
+	const char *program;		/* kernel: init of its VMs */
+	const char *only;		/* kernel: a comma-separated list of boots; NULL: all */
 	const char *dir;		/* where VMs keep their logs; NULL: a folder in /tmp, removed at the end */
 	uint64_t sizes_bytes[BENCH_MAX_SIZES];
 	unsigned int n_sizes;
@@ -24,6 +28,7 @@ struct bench_options {
 	unsigned int writers;		/* instances that write all the time during a reclaim */
 	enum vm_accel accel;
 	bool against;			/* measure the stock virtio-mem driver beside it */
+	bool host_4k;			/* reclaim: the host backs guest memory with 4 KiB pages */
 	bool guest_thp;			/* instances ask their kernel for huge pages, in both backends */
 	bool json;
 	bool quick;			/* smallest sizes, one sample, no gate on ratios */

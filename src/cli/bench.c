@@ -20,6 +20,7 @@ static const struct {
 	int (*run)(const struct bench_options *o, struct event_base *base, const char *dir, struct err *err);
 } experiments[] = {
 	{ "reclaim", "end one instance of a loaded VM and take its memory back", bench_run_reclaim },
+	{ "kernel", "the guest kernel's costs in instructions and counts, against the stock kernel", bench_run_kernel },
 	{ "populate", "give a partition its memory for the first time, and again after it was parked", bench_run_populate },
 };
 
@@ -37,6 +38,11 @@ static void usage(FILE *out)
 	      "  --guest-thp           instances ask for huge pages in the guest, on both sides\n"
 	      "  --accel auto|kvm|tcg  [auto]\n"
 	      "  --kernel F --image F  [build/kernel/bzImage, build/image/root.erofs]\n"
+	      "  --host-pages thp|4k   reclaim: pages of the host behind guest memory [thp]\n"
+	      "  --counted-kernel F    kernel: ours with jump labels [build/kernel/kvm/bzImage]\n"
+	      "  --stock-kernel F      kernel: the same without Squeezy [build/kernel/kvm-stock/bzImage]\n"
+	      "  --program F           kernel: init of its VMs [build/meson/tests/kernel/guest/kernel-tests]\n"
+	      "  --only NAME,...       kernel: these boots only\n"
 	      "  --dir D               keep the VMs' logs here\n"
 	      "  --quick               one small size, one sample, no gate on ratios\n"
 	      "  --json                one JSON object instead of a table\n"

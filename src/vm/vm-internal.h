@@ -76,7 +76,6 @@ struct vm {
 /* config.c */
 int vm_config_copy(const struct vm_config *from, struct vm_config *to, struct err *err);	/* fills defaults, checks */
 void vm_config_clear(struct vm_config *config);
-int vm_choose_accel(enum vm_accel wanted, bool *ret_kvm, struct err *err);
 /* Path arguments so that tests can feed them. */
 bool vm_cpu_has_virt(const char *cpuinfo_path);
 

@@ -135,6 +135,11 @@ uint64_t vmstat(const char *name)
 	return flat_key("/proc/vmstat", name);
 }
 
+uint64_t meminfo(const char *name)
+{
+	return flat_key("/proc/meminfo", name);
+}
+
 uint64_t partition_value(unsigned int id, const char *file)
 {
 	char path[128];
@@ -476,6 +481,15 @@ static const struct suite {
 	{ "claim", claim_tests },
 	{ "drain", drain_tests },
 	{ "off", off_tests },
+	{ "bench-boot", bench_boot_tests },
+	{ "bench-fault", bench_fault_tests },
+	{ "bench-others", bench_others_tests },
+	{ "bench-full", bench_full_tests },
+	{ "bench-size", bench_size_tests },
+	{ "bench-reclaims", bench_reclaims_tests },
+	{ "bench-populate", bench_populate_tests },
+	{ "bench-plug", bench_plug_tests },
+	{ "bench-memory", bench_memory_tests },
 };
 
 /* In a function of its own: no variable of the caller's is at the mercy of longjmp. */

@@ -50,6 +50,8 @@ void populate(unsigned int partitions);
 
 uint64_t counter(const char *name);
 uint64_t vmstat(const char *name);
+/* KiB behind "Name:". */
+uint64_t meminfo(const char *name);
 uint64_t partition_value(unsigned int id, const char *file);
 int partition_nid(unsigned int id);
 
@@ -57,6 +59,8 @@ int partition_nid(unsigned int id);
 int cg_make(const char *cgroup);
 int cg_remove(const char *cgroup);
 int cg_write(const char *cgroup, const char *file, const char *text);
+/* Any file; flags besides O_WRONLY. */
+int write_file(const char *path, const char *text, int flags);
 int cg_write_nonblock(const char *cgroup, const char *file, const char *text);
 void cg_read(const char *cgroup, const char *file, char *buf, size_t size);
 uint64_t cg_event(const char *cgroup, const char *file, const char *key);

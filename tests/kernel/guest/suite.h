@@ -29,4 +29,15 @@ extern const struct test off_tests[];
 #define EXEC_NAME "squeezy-exec"
 int exec_main(int argc, char **argv);
 
+/* Measurements: `squeezy bench kernel` boots them (bench.h). */
+extern const struct test bench_boot_tests[];
+extern const struct test bench_fault_tests[];
+extern const struct test bench_others_tests[];
+extern const struct test bench_full_tests[];
+extern const struct test bench_size_tests[];
+extern const struct test bench_reclaims_tests[];
+extern const struct test bench_populate_tests[];
+extern const struct test bench_plug_tests[];
+extern const struct test bench_memory_tests[];
+
 #endif

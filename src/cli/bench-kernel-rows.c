@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The bars of the guest kernel: each row holds what was measured against what was promised. Only instructions and counts are judged;
+ * times are reported. A row whose boots were not run is left out.
+ */
+#include "bench-kernel-report.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define DRAIN_FIXED 20000.0	/* instructions of a drain, and so many more for each MiB */
+#define DRAIN_PER_MIB 200.0
+#define DRAIN_SLOPE 1000.0	/* between 1 and 63 others, and between an idle and a full VM */
+#define FAULT_CLAIM 2.0		/* percent more than the stock kernel */
+#define FAULT_OTHERS 0.5
+#define PARKED_MAX 1e6		/* nanoseconds at one instruction each */
+#define BOOT_MAX 30e6
+#define BOOT_KIB 8192.0
+
+/*
+ * Normal memory in KiB. Boot: pgdat, zone, sysfs of a partition, and once the accounting array of a second chunk of per-CPU memory,
+ * which a VM without partitions makes with its first cgroups (4 MiB divided by the CPUs). Map: struct pages, 1/64, and what holds
+ * them. Cgroup: what a memory cgroup keeps per possible node, with 2 CPUs. Page tables: 2 MiB a GiB and the upper levels.
+ */
+#define FORMULA_BOOT(partitions, cpus) (64 + 32.0 * (partitions) + 4096.0 / (cpus))
+#define FORMULA_MAP(mib) ((mib) * 1024.0 / 64 + 128)
+#define FORMULA_CGROUP(nodes) (20 + 4.5 * (nodes))
+#define FORMULA_TABLES(mib) ((mib) * 2.0 + 64)
+/* Instructions of mkdir of a container's cgroup: 1.5 million at 130 nodes. */
+#define FORMULA_MKDIR(nodes) (150e3 + 10e3 * (nodes))
+
+static void add(struct kernel_report *report, enum row_verdict verdict, const char *what, const char *bar, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
+static void add(struct kernel_report *report, enum row_verdict verdict, const char *what, const char *bar, const char *fmt, ...)
+{
+	struct row *row = &report->rows[report->n_rows];
+	va_list ap;
+
+	if (report->n_rows == ROWS_MAX)
+		return;
+	report->n_rows++;
+	row->verdict = verdict;
+	snprintf(row->what, sizeof(row->what), "%s", what);
+	snprintf(row->bar, sizeof(row->bar), "%s", bar);
+	va_start(ap, fmt);
+	vsnprintf(row->measured, sizeof(row->measured), fmt, ap);
+	va_end(ap);
+}
+
+static enum row_verdict judge(bool held)
+{
+	return held ? ROW_HELD : ROW_MISSED;
+}
+
+static void rows_clock(struct kernel_report *r)
+{
+	struct value wanted = report_value(r, "fault-on", "name=clock", "instructions"), got = report_value(r, "fault-on", "name=clock", "clock");
+	double off = wanted.n ? (got.mean / wanted.mean - 1) * 100 : 0;
+
+	if (wanted.n)
+		add(r, judge(fabs(off) < 1), "clock: a loop of 20 million instructions", "within 1 %", "%.0f counted (%+.2f %%, timer ticks)",
+		    got.mean, off);
+}
+
+/* A fault of "who" in a boot, in percent more than base; strict leaves out the clearing, a byte an instruction under TCG. */
+static void fault_row(struct kernel_report *r, const char *pages, const char *boot, const char *who, const char *what, struct value base,
+		      double bar)
+{
+	struct value clear = report_value(r, "fault-on", "name=clock", "store_page");
+	char keys[64], title[120], limit[80];
+	struct value fault;
+	double percent, cleared = clear.mean * (pages[0] == '4' ? 1 : 512);
+
+	snprintf(keys, sizeof(keys), "name=fault who=%s pages=%s", who, pages);
+	fault = report_value(r, boot, keys, "median");
+	if (!fault.n || !base.n)
+		return;
+	percent = (fault.mean / base.mean - 1) * 100;
+	snprintf(title, sizeof(title), "fault, %s: %s", pages, what);
+	snprintf(limit, sizeof(limit), "at most %+.1f %%", bar);
+	add(r, judge(percent <= bar), title, limit, "%.0f (%+.2f %%; without clearing %+.2f %%), spread %.0f", fault.mean, percent,
+	    ((fault.mean - cleared) / (base.mean - cleared) - 1) * 100, fault.spread);
+}
+
+static void rows_faults(struct kernel_report *r, const char *pages)
+{
+	const char *title = "stock kernel";
+	char keys[64], what[120];
+	struct value base;
+
+	snprintf(keys, sizeof(keys), "name=fault who=none pages=%s", pages);
+	base = report_value(r, "fault-stock", keys, "median");
+	if (!base.n) {
+		title = "our kernel without squeezy=, in place of the stock kernel";
+		base = report_value(r, "fault-off", keys, "median");
+	}
+	if (!base.n)
+		return;
+	snprintf(what, sizeof(what), "fault, %s: %s", pages, title);
+	add(r, ROW_REPORTED, what, "", "%.0f instructions, spread %.0f", base.mean, base.spread);
+	fault_row(r, pages, "fault-off", "none", "no squeezy=", base, FAULT_OTHERS);
+	fault_row(r, pages, "fault-on", "none", "nobody claims", base, FAULT_OTHERS);
+	fault_row(r, pages, "fault-on", "beside", "another cgroup claims", base, FAULT_OTHERS);
+	fault_row(r, pages, "fault-on", "claim", "claiming", base, FAULT_CLAIM);
+}
+
+static void rows_sizes(struct kernel_report *r)
+{
+	static const unsigned int sizes[] = { 128, 512, 2048 };
+
+	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		double bar = DRAIN_FIXED + DRAIN_PER_MIB * sizes[i];
+		char boot[32], what[120], limit[80];
+		struct value back, drained;
+
+		snprintf(boot, sizeof(boot), "size-%u", sizes[i]);
+		back = report_value(r, boot, "name=drain", "returned");
+		drained = report_value(r, boot, "name=drain", "drained");
+		if (!back.n)
+			continue;
+		snprintf(what, sizeof(what), "drain of an empty partition, %u MiB", sizes[i]);
+		snprintf(limit, sizeof(limit), "%.0f (20,000 and 200 a MiB)", bar);
+		add(r, judge(back.mean <= bar), what, limit, "%.0f instructions, %.0f of them until it is out of the guest; spread %.0f",
+		    back.mean, drained.mean, back.spread);
+	}
+}
+
+/* The same drain in two surroundings. */
+static void slope_row(struct kernel_report *r, const char *boot, const char *few, const char *many, const char *what)
+{
+	struct value a = report_value(r, boot, few, "returned"), b = report_value(r, boot, many, "returned");
+	char limit[80];
+
+	if (!a.n || !b.n)
+		return;
+	snprintf(limit, sizeof(limit), "differ by at most %.0f", DRAIN_SLOPE);
+	add(r, judge(fabs(a.mean - b.mean) <= DRAIN_SLOPE), what, limit, "%.0f and %.0f instructions", a.mean, b.mean);
+}
+
+static void adjacent_row(struct kernel_report *r, const char *boot)
+{
+	struct value one = report_value(r, boot, "name=adjacent", "singles"), all = report_value(r, boot, "name=adjacent", "at_once");
+	struct value one_req = report_value(r, boot, "name=adjacent", "singles_requests");
+	struct value all_req = report_value(r, boot, "name=adjacent", "at_once_requests");
+
+	if (one.n)
+		add(r, judge(all.mean < one.mean && all_req.mean < one_req.mean), "reclaim of 8 adjacent partitions at once, and one by one",
+		    "fewer instructions and requests", "%.0f instructions, %.0f requests; %.0f, %.0f", all.mean, all_req.mean, one.mean,
+		    one_req.mean);
+}
+
+static void rows_drains(struct kernel_report *r)
+{
+	rows_sizes(r);
+	slope_row(r, "others-64", "name=drain others=1", "name=drain others=63", "drain of 128 MiB beside 1 and 63 others in use");
+	slope_row(r, "others-9", "name=drain others=1", "name=drain others=8", "drain of 128 MiB beside 1 and 8 others in use");
+	slope_row(r, "full", "name=drain used_mib=1", "name=drain used_mib=460", "drain of 512 MiB beside idle and full partitions");
+	adjacent_row(r, "others-64");
+	adjacent_row(r, "others-9");
+}
+
+static void reclaims_row(struct kernel_report *r, const char *boot, const char *what, bool counted)
+{
+	struct value low = report_value(r, boot, "name=reclaims", "requests_min"), high = report_value(r, boot, "name=reclaims", "requests_max");
+	struct value few = report_value(r, boot, "name=reclaims", "passes_min"), many = report_value(r, boot, "name=reclaims", "passes_max");
+	struct value retries = report_value(r, boot, "name=reclaims", "retries");
+	struct value median = report_value(r, boot, "name=reclaims", "from_release_median");
+	struct value p99 = report_value(r, boot, "name=reclaims", "from_release_p99");
+	const char *unit = counted ? "instructions" : "us";
+	double scale = counted ? 1 : 1000;
+	bool same = low.mean == high.mean && few.mean == 1 && many.mean == 1 && !retries.mean;
+
+	if (!low.n)
+		return;
+	add(r, counted ? judge(same) : ROW_REPORTED, what, "1 pass, the same number of requests, no retry",
+	    "passes %.0f to %.0f, requests %.0f to %.0f, retries %.0f; release to returned: median %.0f, p99 %.0f %s", few.mean, many.mean,
+	    low.mean, high.mean, retries.mean, median.mean / scale, p99.mean / scale, unit);
+}
+
+static void parked_row(struct kernel_report *r, const char *boot, const char *kind, const char *what, bool counted)
+{
+	char keys[64];
+	struct value guest, max;
+
+	snprintf(keys, sizeof(keys), "name=populate kind=%s", kind);
+	guest = report_value(r, boot, keys, "guest");
+	max = report_value(r, boot, keys, "guest_max");
+	if (guest.n)
+		add(r, counted ? judge(max.mean < PARKED_MAX) : ROW_REPORTED, what, "below 1 ms (a million instructions)",
+		    "median %.0f, longest %.0f %s", guest.mean / (counted ? 1 : 1000), max.mean / (counted ? 1 : 1000),
+		    counted ? "instructions" : "us");
+}
+
+static void first_row(struct kernel_report *r, const char *ours, const char *stock, const char *what, bool counted)
+{
+	struct value a = report_value(r, ours, "name=populate kind=first", "from_request");
+	struct value b = report_value(r, stock, "name=populate kind=stock", "from_request");
+
+	if (a.n && b.n)
+		add(r, counted ? judge(a.mean <= b.mean) : ROW_REPORTED, what, "no longer than the stock driver", "%.1f ms; %.1f ms", a.mean / 1e6,
+		    b.mean / 1e6);
+}
+
+static void rows_populates(struct kernel_report *r)
+{
+	first_row(r, "populate-counted", "plug-counted", "first populate of 512 MiB, and the stock driver's plug (virtual time)", true);
+	first_row(r, "populate", "plug", "first populate of 512 MiB, and the stock driver's plug (time)", false);
+	parked_row(r, "populate-counted", "parked", "populate of 512 MiB from parked", true);
+	parked_row(r, "populate", "parked", "populate of 512 MiB from parked (time)", false);
+	parked_row(r, "populate-counted", "beside", "the same while another partition is mapped", true);
+	parked_row(r, "populate", "beside", "the same while another partition is mapped (time)", false);
+}
+
+static void boot_row(struct kernel_report *r, const char *boot, unsigned int partitions, bool judged)
+{
+	struct value with = report_value(r, boot, "name=boot", "tsc"), without = report_value(r, "nodes-1", "name=boot", "tsc");
+	struct value kib = report_value(r, boot, "name=boot", "free_kib"), kib_without = report_value(r, "nodes-1", "name=boot", "free_kib");
+	double time = with.mean - without.mean, memory = kib_without.mean - kib.mean;
+	char what[120];
+
+	if (!with.n || !without.n)
+		return;
+	snprintf(what, sizeof(what), "boot: %u partitions add", partitions);
+	add(r, judged ? judge(time < BOOT_MAX && memory < BOOT_KIB) : ROW_REPORTED, what, judged ? "30 million instructions, 8 MiB" : "",
+	    "%.1f million instructions, %.1f MiB", time / 1e6, memory / 1024);
+}
+
+static void formula_row(struct kernel_report *r, const char *what, double measured, double formula, const char *unit)
+{
+	char limit[80];
+
+	snprintf(limit, sizeof(limit), "%.0f %s", formula, unit);
+	add(r, judge(measured <= formula), what, limit, "%.0f %s", measured, unit);
+}
+
+/* A boot with 2 CPUs against the documented formula. */
+static void rows_memory(struct kernel_report *r, unsigned int partitions)
+{
+	char boot[32], what[120];
+	struct value free, base = report_value(r, "memory-1", "name=boot", "free_kib");
+
+	snprintf(boot, sizeof(boot), "memory-%u", partitions + 1);
+	free = report_value(r, boot, "name=boot", "free_kib");
+	if (!free.n || !base.n)
+		return;
+	snprintf(what, sizeof(what), "normal memory, %u partitions: boot", partitions);
+	formula_row(r, what, base.mean - free.mean, FORMULA_BOOT(partitions, 2), "KiB");
+	snprintf(what, sizeof(what), "normal memory, %u partitions: map of 128 MiB", partitions);
+	formula_row(r, what, report_value(r, boot, "name=map", "kib").mean, FORMULA_MAP(128), "KiB");
+	snprintf(what, sizeof(what), "normal memory, %u partitions: page tables of 64 MiB", partitions);
+	formula_row(r, what, report_value(r, boot, "name=tables", "kib").mean, FORMULA_TABLES(64), "KiB");
+	snprintf(what, sizeof(what), "normal memory, %u partitions: a cgroup", partitions);
+	formula_row(r, what, report_value(r, boot, "name=cgroup", "kib_each").mean, FORMULA_CGROUP(partitions + 1), "KiB");
+}
+
+static void mkdir_row(struct kernel_report *r, unsigned int nodes)
+{
+	char boot[32], what[120];
+	struct value make;
+
+	snprintf(boot, sizeof(boot), "nodes-%u", nodes);
+	make = report_value(r, boot, "name=cgroup", "mkdir");
+	snprintf(what, sizeof(what), "mkdir of a cgroup with %u possible nodes", nodes);
+	if (make.n)
+		formula_row(r, what, make.mean, FORMULA_MKDIR(nodes), "instructions");
+}
+
+void report_rows(struct kernel_report *report)
+{
+	static const unsigned int partitions[] = { 8, 64, 126 }, nodes[] = { 1, 18, 65, 66, 127, 128 };
+
+	rows_clock(report);
+	rows_faults(report, "4k");
+	rows_faults(report, "thp");
+	rows_drains(report);
+	reclaims_row(report, "reclaims-counted", "200 reclaims with leftovers on 2 CPUs", true);
+	reclaims_row(report, "reclaims", "200 reclaims with leftovers on 2 CPUs (time)", false);
+	rows_populates(report);
+	boot_row(report, "nodes-65", 64, true);
+	boot_row(report, "nodes-127", 126, false);
+	for (unsigned int i = 0; i < sizeof(partitions) / sizeof(*partitions); i++)
+		rows_memory(report, partitions[i]);
+	for (unsigned int i = 0; i < sizeof(nodes) / sizeof(*nodes); i++)
+		mkdir_row(report, nodes[i]);
+}
