@@ -18,10 +18,12 @@ struct reclaim_sample {
 	double end_ms;			/* end request sent -> the agent's answer that the instance is gone */
 	double guest_ms;		/* guest clock, partition: drain started -> returned. Stock driver (no time stamps): reclaim_ms */
 	double host_free_ms;		/* shrink request sent -> smaps shows the resident size fallen by 95 % of touched_bytes */
+	double host_madvise_ms;		/* right before: the host's madvise of as much memory of its own, the same kind of pages */
 	double worst_call_ms;		/* longest short call of another instance meanwhile */
 	uint64_t pages_migrated;
 	uint64_t resident_before_bytes, resident_after_bytes;
 	uint64_t thp_before_bytes;	/* of resident_before_bytes, in host huge pages */
+	uint64_t madvise_thp_bytes;	/* of the host's own, in huge pages */
 	uint64_t touched_bytes;		/* what the instance had written */
 	unsigned int others;		/* other instances */
 	unsigned int answering;		/* of which answered a call after the end request */

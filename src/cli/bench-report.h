@@ -10,6 +10,9 @@
 
 #define REPORT_MAX_SERIES (2 * BENCH_MAX_SIZES)
 #define REPORT_MIN_RATIO 100.0
+/* Times are compared, never judged: these two are printed beside what was measured. */
+#define REPORT_RATIO_GOAL 300.0
+#define REPORT_MADVISE_GOAL_MS 2.0
 #define REPORT_MIN_SAMPLES 5
 #define REPORT_MIN_WRITERS 2
 
@@ -18,6 +21,7 @@ struct reclaim_report {
 	bool against;
 	bool gate_ratio;		/* ratios and the number of samples are part of the verdict (not with --quick) */
 	bool guest_thp;
+	bool host_4k;			/* huge pages were turned off on the host, on both sides */
 	char kernel[80];		/* release of the guest kernel, the same on both sides */
 	unsigned int instances, writers;
 	unsigned int n_series;
@@ -40,6 +44,9 @@ double report_ratio(const struct reclaim_report *report, uint64_t size_bytes);
 
 /* Huge pages back at least 90 % of the resident guest memory in every sample of every series. */
 bool report_host_thp(const struct reclaim_report *report);
+
+/* The opposite: none at all. */
+bool report_host_4k(const struct reclaim_report *report);
 
 void report_judge(const struct reclaim_report *report, struct verdict *ret);
 bool verdict_held(const struct verdict *verdict);

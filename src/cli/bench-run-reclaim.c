@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "cli/bench.h"
+#include "cli/bench-madvise.h"
 #include "cli/bench-report.h"
 
 /* Two VMs that live at the same time, and what is measured on them. */
@@ -41,18 +43,31 @@ static int start_side(struct pair *pair, unsigned int side, const struct bench_o
 	return r;
 }
 
+/* Sample k of one side, and right before it what the host needs for as much of its own memory. */
+static int sample_side(struct pair *pair, unsigned int side, const struct bench_options *o, unsigned int k, struct err *err)
+{
+	struct reclaim_series *series = pair->series[side];
+	struct madvise_sample host;
+	int r = madvise_measure(series->size_bytes, !o->host_4k, &host, err);
+
+	if (!r)
+		r = reclaim_once(&pair->loads[side], k % o->instances, o->writers, &series->samples[k], err);
+	if (r)
+		return r;
+	series->samples[k].host_madvise_ms = host.ms;
+	series->samples[k].madvise_thp_bytes = host.thp_bytes;
+	series->n = k + 1;
+	return 0;
+}
+
 /* Sample k on each side, never both at once. Victims change, so that in the baseline no instance's memory stays together. */
 static int sample_pair(struct pair *pair, const struct bench_options *o, unsigned int k, struct err *err)
 {
-	for (unsigned int side = 0; side < pair->n; side++) {
-		struct reclaim_series *series = pair->series[side];
-		int r = reclaim_once(&pair->loads[side], k % o->instances, o->writers, &series->samples[k], err);
+	int r = 0;
 
-		if (r)
-			return r;
-		series->n = k + 1;
-	}
-	return 0;
+	for (unsigned int side = 0; !r && side < pair->n; side++)
+		r = sample_side(pair, side, o, k, err);
+	return r;
 }
 
 static int note_kernel(const struct pair *pair, struct reclaim_report *report, struct err *err)
@@ -115,11 +130,15 @@ int bench_run_reclaim(const struct bench_options *o, struct event_base *base, co
 		.against = o->against,
 		.gate_ratio = !o->quick,
 		.guest_thp = o->guest_thp,
+		.host_4k = o->host_4k,
 		.instances = o->instances,
 		.writers = o->writers,
 	};
 	int r = 0;
 
+	/* Inherited by QEMU. */
+	if (o->host_4k && prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
+		return err_set(err, errno, "huge pages cannot be turned off: %s", strerror(errno));
 	for (unsigned int i = 0; !r && i < o->n_sizes; i++)
 		r = run_size(&report, o, base, o->sizes_bytes[i], dir, err);
 	if (!r)

@@ -33,7 +33,9 @@ static void test_issue(void **state)
 	assert_int_equal(o.instances, 8);
 	assert_int_equal(o.samples, 5);
 	assert_int_equal(o.writers, 2);
-	assert_true(o.against && o.json && !o.quick && !o.guest_thp);
+	assert_true(o.against && o.json && !o.quick && !o.guest_thp && !o.host_4k);
+	assert_int_equal(PARSE("--host-pages", "4k"), 0);
+	assert_true(o.host_4k);
 }
 
 static void test_quick_is_only_a_default(void **state)
@@ -69,6 +71,7 @@ static void test_refused(void **state)
 	expect_refused((char *[]){ "r", "--instances", "3", "--writers", "3", NULL }, "--writers");
 	expect_refused((char *[]){ "r", "--against", "balloon", NULL }, "virtio-mem");
 	expect_refused((char *[]){ "r", "--accel", "hvf", NULL }, "kvm");
+	expect_refused((char *[]){ "r", "--host-pages", "1g", NULL }, "4k");
 	expect_refused((char *[]){ "r", "--no-such-option", NULL }, "--help");
 	expect_refused((char *[]){ "r", "extra", NULL }, "extra");
 }

@@ -104,6 +104,19 @@ static void test_ratio_and_samples(void **state)
 	assert_false(judged());
 }
 
+static void test_small_host_pages(void **state)
+{
+	report.host_4k = true;
+	assert_false(judged());			/* huge pages all the same */
+	for (unsigned int i = 0; i < ours.n; i++)
+		ours.samples[i].thp_before_bytes = stock.samples[i].thp_before_bytes = 0;
+	assert_true(judged());
+	ours.samples[0].reclaim_ms = ours.samples[1].reclaim_ms = ours.samples[2].reclaim_ms = 40;
+	assert_true(judged());			/* the ratio is not judged then */
+	ours.samples[1].madvise_thp_bytes = 2 * MIB;
+	assert_false(judged());
+}
+
 static void test_json(void **state)
 {
 	struct verdict verdict;
@@ -129,7 +142,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_good, setup), cmocka_unit_test_setup(test_each_fault_is_found, setup),
 		cmocka_unit_test_setup(test_counter_must_move, setup), cmocka_unit_test_setup(test_ratio_and_samples, setup),
-		cmocka_unit_test_setup(test_json, setup),
+		cmocka_unit_test_setup(test_small_host_pages, setup), cmocka_unit_test_setup(test_json, setup),
 	};
 
 	return cmocka_run_group_tests_name("bench-report", tests, NULL, NULL);
