@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/action.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "daemon/document.h"
+#include "daemon/path.h"
 
-#define MALFORMED "The request content was malformed:\n"
+#define MALFORMED DOCUMENT_MALFORMED
 
 /* Kinds we run, by the name a request may give. */
 static const struct {
@@ -19,23 +20,6 @@ static const struct {
 	{ "python:3", "python:3" },
 	{ "python:default", "python:3" },
 };
-
-bool action_name_ok(const char *name)
-{
-	size_t len = strlen(name);
-
-	if (len < 1 || len > 256)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)name[i];
-		bool word = isalnum(c) || c == '_';
-
-		if (word || (i > 0 && c && strchr("@.&-", c)) || (i > 0 && i + 1 < len && c == ' '))
-			continue;
-		return false;
-	}
-	return true;
-}
 
 bool action_code_is_binary(const char *code)
 {
@@ -62,6 +46,35 @@ static const char *resolve_kind(const char *asked)
 	return NULL;
 }
 
+/* Names are returned with their namespace and a slash before it, however they were given. */
+static int put_components(const json_t *exec, json_t *document, struct err *err)
+{
+	json_t *components = json_object_get(exec, "components"), *component, *made = json_array();
+	const char *ns = json_string_value(json_object_get(document, "namespace"));
+	char own_ns[PATH_NAME_MAX + 1], text[PATH_TEXT_SIZE];
+	struct path path;
+	size_t i;
+
+	snprintf(own_ns, sizeof(own_ns), "%.*s", (int)strcspn(ns, "/"), ns);
+	if (!json_is_array(components))
+		json_decref(made);
+	if (!json_is_array(components))
+		return err_set(err, EINVAL, DOCUMENT_MALFORMED "'components' must be defined for sequence kind");
+	json_array_foreach(components, i, component) {
+		struct err why;
+		int r = json_is_string(component) ? path_parse(json_string_value(component), own_ns, &path, &why) :
+						     err_set(&why, EINVAL, "a component must be a string");
+
+		if (r < 0) {
+			json_decref(made);
+			return err_set(err, EINVAL, DOCUMENT_MALFORMED "components: %s", why.text);
+		}
+		path_full(&path, text);
+		json_array_append_new(made, json_sprintf("/%s", text));
+	}
+	return json_object_set_new(document, "exec", json_pack("{s:s, s:o}", "kind", "sequence", "components", made)) < 0 ? -ENOMEM : 0;
+}
+
 static int put_exec(const json_t *request, const json_t *before, json_t *document, struct err *err)
 {
 	json_t *exec = json_object_get(request, "exec");
@@ -76,6 +89,8 @@ static int put_exec(const json_t *request, const json_t *before, json_t *documen
 		return err_set(err, EINVAL, MALFORMED "exec undefined");
 	if (!asked)
 		return err_set(err, EINVAL, MALFORMED "'kind' must be a string defined in 'exec'");
+	if (!strcmp(asked, "sequence"))
+		return put_components(exec, document, err);
 	if (!kind)
 		return err_set(err, EINVAL, MALFORMED "The specified runtime '%.64s' is not supported by this platform. Valid values are: "
 			       "'python:3', 'python:default'", asked);
@@ -90,112 +105,28 @@ static int put_exec(const json_t *request, const json_t *before, json_t *documen
 	return json_object_set_new(document, "exec", made) < 0 ? -ENOMEM : 0;
 }
 
-static int check_pairs(const json_t *pairs, const char *field, struct err *err)
+/* The resolved kind is an annotation always; whether functions get the key is one from the beginning. */
+static int put_annotations(const json_t *request, const json_t *before, json_t *document, struct err *err)
 {
-	json_t *pair;
-	size_t i;
-	char *text;
-	size_t len;
+	const char *kind = json_string_value(json_object_get(json_object_get(document, "exec"), "kind"));
+	int r = document_put_annotations(request, before, document, err);
 
-	if (!json_is_array(pairs))
-		return err_set(err, EINVAL, MALFORMED "%s must be an array of {\"key\", \"value\"}", field);
-	json_array_foreach(pairs, i, pair)
-		if (!json_is_string(json_object_get(pair, "key")) || !json_object_get(pair, "value"))
-			return err_set(err, EINVAL, MALFORMED "%s must be an array of {\"key\", \"value\"}", field);
-	text = json_dumps(pairs, JSON_COMPACT);
-	len = text ? strlen(text) : 0;
-	free(text);
-	if (len > LIMITS_PARAMETERS_MAX)
-		return err_set(err, EFBIG, "%s larger than allowed: %zu > %u bytes.", field, len, LIMITS_PARAMETERS_MAX);
+	if (r < 0)
+		return r;
+	if (!before && !document_annotation(document, "provide-api-key"))
+		document_annotate(document, "provide-api-key", json_false());
+	document_annotate(document, "exec", json_string(kind ? kind : ""));
 	return 0;
 }
 
+/* A sequence has no parameters but its components, as OpenWhisk stores them. */
 static int put_parameters(const json_t *request, const json_t *before, json_t *document, struct err *err)
 {
-	json_t *given = json_object_get(request, "parameters");
-	json_t *kept = json_object_get(before, "parameters");
-	int r;
+	json_t *components = json_object_get(json_object_get(document, "exec"), "components");
 
-	if (given) {
-		r = check_pairs(given, "parameters", err);
-		return r < 0 ? r : json_object_set(document, "parameters", given);
-	}
-	return kept ? json_object_set(document, "parameters", kept) : json_object_set_new(document, "parameters", json_array());
-}
-
-static void remove_pair(json_t *pairs, const char *key)
-{
-	for (size_t i = json_array_size(pairs); i-- > 0;) {
-		const char *have = json_string_value(json_object_get(json_array_get(pairs, i), "key"));
-
-		if (have && !strcmp(have, key))
-			json_array_remove(pairs, i);
-	}
-}
-
-static json_t *find_pair(const json_t *pairs, const char *key)
-{
-	json_t *pair;
-	size_t i;
-
-	json_array_foreach(pairs, i, pair) {
-		const char *have = json_string_value(json_object_get(pair, "key"));
-
-		if (have && !strcmp(have, key))
-			return json_object_get(pair, "value");
-	}
-	return NULL;
-}
-
-json_t *action_annotation(const json_t *document, const char *key)
-{
-	return find_pair(json_object_get(document, "annotations"), key);
-}
-
-static int put_annotations(const json_t *request, const json_t *before, json_t *document, struct err *err)
-{
-	json_t *given = json_object_get(request, "annotations"), *dropped = json_object_get(request, "delAnnotations");
-	json_t *merged = before ? json_copy(json_object_get(before, "annotations")) : json_array(), *pair;
-	const char *kind = json_string_value(json_object_get(json_object_get(document, "exec"), "kind"));
-	size_t i;
-	int r;
-
-	json_object_set_new(document, "annotations", merged);
-	if (given) {
-		r = check_pairs(given, "annotations", err);
-		if (r < 0)
-			return r;
-	}
-	json_array_foreach(dropped, i, pair)
-		if (json_is_string(pair))
-			remove_pair(merged, json_string_value(pair));
-	json_array_foreach(given, i, pair) {
-		remove_pair(merged, json_string_value(json_object_get(pair, "key")));
-		json_array_append(merged, pair);
-	}
-	if (!before && !find_pair(merged, "provide-api-key"))
-		json_array_append_new(merged, json_pack("{s:s, s:b}", "key", "provide-api-key", "value", 0));
-	remove_pair(merged, "exec");
-	return json_array_append_new(merged, json_pack("{s:s, s:s}", "key", "exec", "value", kind ? kind : "")) < 0 ? -ENOMEM : 0;
-}
-
-static int put_version(const json_t *request, const json_t *before, json_t *document, struct err *err)
-{
-	json_t *given = json_object_get(request, "version");
-	unsigned int major, minor, patch;
-	char text[48], rest;
-
-	if (given) {
-		if (!json_is_string(given) || sscanf(json_string_value(given), "%9u.%9u.%9u%c", &major, &minor, &patch, &rest) != 3)
-			return err_set(err, EINVAL, MALFORMED "version must be three numbers: major.minor.patch");
-	} else if (before && sscanf(json_string_value(json_object_get(before, "version")), "%u.%u.%u", &major, &minor, &patch) == 3) {
-		patch++;
-	} else {
-		major = minor = 0;
-		patch = 1;
-	}
-	snprintf(text, sizeof(text), "%u.%u.%u", major, minor, patch);
-	return json_object_set_new(document, "version", json_string(text)) < 0 ? -ENOMEM : 0;
+	if (!components)
+		return document_put_parameters(request, before, document, err);
+	return json_object_set_new(document, "parameters", json_pack("[{s:s, s:O}]", "key", "_actions", "value", components));
 }
 
 static int put_limits(const json_t *request, const json_t *before, json_t *document, struct err *err)
@@ -208,33 +139,19 @@ static int put_limits(const json_t *request, const json_t *before, json_t *docum
 	return json_object_set_new(document, "limits", limits_json(&limits)) < 0 ? -ENOMEM : 0;
 }
 
-static int put_publish(const json_t *request, const json_t *before, json_t *document, struct err *err)
-{
-	json_t *given = json_object_get(request, "publish");
-	bool publish = given ? json_is_true(given) : json_is_true(json_object_get(before, "publish"));
-
-	return json_object_set_new(document, "publish", json_boolean(publish)) < 0 ? -ENOMEM : 0;
-}
-
-typedef int put_fn(const json_t *request, const json_t *before, json_t *document, struct err *err);
-static put_fn *const put_steps[] = { put_exec, put_parameters, put_annotations, put_limits, put_version, put_publish };
+static document_step *const put_steps[] = {
+	put_exec, put_parameters, put_annotations, put_limits, document_put_version, document_put_publish, NULL
+};
 
 int action_put(const json_t *request, const json_t *before, const char *ns, const char *name, uint64_t now_ms, json_t **ret,
 	       struct err *err)
 {
-	json_t *document = json_pack("{s:s, s:s, s:I}", "namespace", ns, "name", name, "updated", (json_int_t)now_ms);
-	int r = document ? 0 : -ENOMEM;
+	return document_make(put_steps, request, before, ns, name, now_ms, ret, err);
+}
 
-	if (err)
-		err->code = 0;
-	for (size_t i = 0; r == 0 && i < sizeof(put_steps) / sizeof(put_steps[0]); i++)
-		r = put_steps[i](request, before, document, err);
-	if (r < 0) {
-		json_decref(document);
-		return err && err->code ? r : err_set(err, ENOMEM, "out of memory");
-	}
-	*ret = document;
-	return 0;
+bool action_is_sequence(const json_t *document)
+{
+	return json_object_get(json_object_get(document, "exec"), "components");
 }
 
 json_t *action_without_code(const json_t *document)
@@ -258,18 +175,6 @@ json_t *action_summary(const json_t *document)
 		json_object_set_new(form, "exec", json_pack("{s:b}", "binary", json_is_true(binary)));
 	}
 	return form;
-}
-
-json_t *action_arguments(const json_t *document, const json_t *body)
-{
-	json_t *arguments = json_object(), *pair;
-	size_t i;
-
-	json_array_foreach(json_object_get(document, "parameters"), i, pair)
-		json_object_set(arguments, json_string_value(json_object_get(pair, "key")), json_object_get(pair, "value"));
-	if (body)
-		json_object_update(arguments, (json_t *)body);
-	return arguments;
 }
 
 struct limits action_limits(const json_t *document)

@@ -14,9 +14,6 @@
 
 struct err;
 
-/* OpenWhisk's rule for a name: word characters, inside also "@ .&-", at most 256, no blank at the end. */
-bool action_name_ok(const char *name);
-
 /*
  * The document after PUT. request: the body (an object). before: the document so far, or NULL for a new action. Both borrowed. The new
  * document is the caller's.
@@ -28,11 +25,8 @@ int action_put(const json_t *request, const json_t *before, const char *ns, cons
 json_t *action_without_code(const json_t *document);
 json_t *action_summary(const json_t *document);
 
-/* Arguments of a call: the action's parameters, overridden by body (may be NULL). New object, NULL: out of memory. */
-json_t *action_arguments(const json_t *document, const json_t *body);
-
-/* Value of an annotation, NULL if absent. Borrowed. */
-json_t *action_annotation(const json_t *document, const char *key);
+/* Does it run other actions instead of code of its own? */
+bool action_is_sequence(const json_t *document);
 
 /* Limits of a stored document. */
 struct limits action_limits(const json_t *document);

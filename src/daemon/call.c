@@ -10,10 +10,12 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/action.h"
+#include "daemon/document.h"
 #include "daemon/pool-internal.h"
+#include "daemon/throttle.h"
 #include "store/store.h"
 
-static int make_id(char id[ACTIVATION_ID_SIZE])
+int pool_make_id(char id[ACTIVATION_ID_SIZE])
 {
 	unsigned char bytes[16];
 
@@ -29,9 +31,14 @@ static void call_free(struct call *call)
 	json_decref(call->document);
 	json_decref(call->arguments);
 	json_decref(call->init_logs);
+	if (call->key)
+		explicit_bzero(call->key, strlen(call->key));
 	free(call->ns);
-	free(call->name);
+	free(call->action);
 	free(call->transaction);
+	free(call->cause);
+	free(call->binding);
+	free(call->key);
 	free(call);
 }
 
@@ -40,14 +47,43 @@ static void fill_keys(struct call *call)
 	const struct options *options = call->pool->options;
 	const char *version = json_string_value(json_object_get(call->document, "version"));
 	long long updated = json_integer_value(json_object_get(call->document, "updated"));
-	char text[1024];
+	char text[2048];
 
 	call->limits = action_limits(call->document);
 	call->partition_bytes = policy_partition_bytes((uint64_t)call->limits.memory << 20, options->partition_bytes);
-	snprintf(text, sizeof(text), "action %s/%s %s %lld", call->ns, call->name, version, updated);
+	/* An instance serves one namespace, whoever owns the action. */
+	snprintf(text, sizeof(text), "action %s in %s %s %lld", call->action, call->ns, version, updated);
 	call->revision = pool_key(call->pool, text);
 	snprintf(text, sizeof(text), "class %s %llu", call->ns, (unsigned long long)call->partition_bytes);
 	call->class = pool_key(call->pool, text);
+}
+
+const char *call_action_name(const struct call *call)
+{
+	return strrchr(call->action, '/') + 1;
+}
+
+int call_load_code(const struct call *call, json_t **ret_exec, struct err *err)
+{
+	size_t ns_len = strcspn(call->action, "/");
+	char *ns = strndup(call->action, ns_len);
+	struct store_key key = { STORE_ACTIONS, ns, call->action + ns_len + 1 };
+	json_t *document;
+	int r = ns ? store_get(call->pool->store, &key, true, &document, err) : -ENOMEM;
+
+	free(ns);
+	if (r < 0)
+		return r;
+	*ret_exec = json_incref(json_object_get(document, "exec"));
+	json_decref(document);
+	return 0;
+}
+
+/* NULL stays NULL. False: out of memory. */
+static bool copy(const char *text, char **ret)
+{
+	*ret = text ? strdup(text) : NULL;
+	return *ret || !text;
 }
 
 struct call *call_new(struct pool *pool, const struct call_request *request, struct call_done done)
@@ -58,14 +94,14 @@ struct call *call_new(struct pool *pool, const struct call_request *request, str
 		return NULL;
 	call->pool = pool;
 	call->done = done;
-	call->ns = strdup(request->ns);
-	call->name = strdup(request->name);
-	call->transaction = strdup(request->transaction);
+	call->throttle = request->throttle;
 	call->document = json_incref((json_t *)request->document);
 	call->arguments = json_incref((json_t *)request->arguments);
 	call->arrived_ns = clock_ns(CLOCK_MONOTONIC);
 	call->times.start_ms = epoch_ms();
-	if (!call->ns || !call->name || !call->transaction || make_id(call->id) < 0) {
+	if (!copy(request->ns, &call->ns) || !copy(request->action, &call->action) || !copy(request->transaction, &call->transaction) ||
+	    !copy(request->cause, &call->cause) || !copy(request->binding, &call->binding) || !copy(request->key, &call->key) ||
+	    pool_make_id(call->id) < 0) {
 		call_free(call);
 		return NULL;
 	}
@@ -74,19 +110,30 @@ struct call *call_new(struct pool *pool, const struct call_request *request, str
 	return call;
 }
 
-static void store_record(const struct call *call, const json_t *record)
+void pool_keep_record(struct pool *pool, const char *id, const char *ns, const char *name, uint64_t start_ms, const json_t *record)
 {
 	struct err err;
 
-	if (store_activation_put(call->pool->store, call->id, call->ns, call->name, call->times.start_ms, record, &err) < 0)
-		log_error("activation %s is not recorded: %s", call->id, err.text);
+	if (store_activation_put(pool->store, id, ns, name, start_ms, record, &err) < 0)
+		log_error("activation %s is not recorded: %s", id, err.text);
+}
+
+/* Lists are filtered by "package/action"; one that was reached through a binding goes by the binding's name. */
+static void store_record(const struct call *call, const json_t *record)
+{
+	char bound[1024];
+
+	if (call->binding)
+		snprintf(bound, sizeof(bound), "%s/%s", strchr(call->binding, '/') + 1, call_action_name(call));
+	pool_keep_record(call->pool, call->id, call->ns, call->binding ? bound : strchr(call->action, '/') + 1, call->times.start_ms, record);
 }
 
 void call_finish(struct call *call, struct outcome *outcome)
 {
 	const char *kind = json_string_value(json_object_get(json_object_get(call->document, "exec"), "kind"));
 	struct record_call about = {
-		.activation_id = call->id, .ns = call->ns, .name = call->name, .kind = kind ? kind : "unknown",
+		.activation_id = call->id, .ns = call->ns, .name = call_action_name(call), .path = call->action, .cause = call->cause,
+		.binding = call->binding, .kind = kind ? kind : "unknown",
 		.version = json_string_value(json_object_get(call->document, "version")),
 		.limits = json_object_get(call->document, "limits"),
 	};
@@ -103,6 +150,8 @@ void call_finish(struct call *call, struct outcome *outcome)
 		store_record(call, record);
 	call->pool->n_calls--;
 	call->pool->calls_done++;
+	if (call->throttle)
+		throttle_done(call->throttle);
 	if (call->done.fn)
 		call->done.fn(call->done.arg, outcome->status, record);
 	json_decref(record);
@@ -122,7 +171,7 @@ void call_fail(struct call *call, const char *text)
 /* "provide-api-key" decides; absent means yes, but PUT adds a false. */
 static bool wants_key(const struct call *call)
 {
-	json_t *value = action_annotation(call->document, "provide-api-key");
+	json_t *value = document_annotation(call->document, "provide-api-key");
 
 	return !value || json_is_true(value);
 }
@@ -149,12 +198,12 @@ json_t *call_environment(const struct call *call, bool for_init)
 	json_t *fields = json_object();
 
 	set_string(fields, "namespace", for_init, json_string(call->ns));
-	set_string(fields, "action_name", for_init, json_sprintf("/%s/%s", call->ns, call->name));
+	set_string(fields, "action_name", for_init, json_sprintf("/%s", call->action));
 	set_string(fields, "action_version", for_init, json_incref(json_object_get(call->document, "version")));
 	set_string(fields, "activation_id", for_init, json_string(call->id));
 	set_string(fields, "transaction_id", for_init, json_string(call->transaction));
 	set_string(fields, "deadline", for_init, json_sprintf("%llu", (unsigned long long)deadline));
-	if (wants_key(call))
-		set_string(fields, "api_key", for_init, json_string(call->pool->key));
+	if (call->key && wants_key(call))
+		set_string(fields, "api_key", for_init, json_string(call->key));
 	return fields;
 }

@@ -16,49 +16,28 @@
 #include <strings.h>
 #include <sys/queue.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
-#include "daemon/base64.h"
+#include "daemon/http-internal.h"
+#include "daemon/identity.h"
 
 #define HEADERS_MAX	(32 << 10)
 #define URI_MAX		8192
 #define BODY_MAX	(50 << 20)
 #define IDLE_S		70		/* OpenWhisk's: longer than the longest blocking call */
 #define ACCEPT_PAUSE_MS	200
-#define SEGMENTS_MAX	4
-#define TRANSACTION_MAX	128
-
-struct http_server {
-	struct evhttp *http;
-	struct evhttp_bound_socket *socket;
-	struct http_config config;
-	char *credentials;	/* base64 of the key */
-	uint16_t port;
-};
-
-struct http_request {
-	struct http_server *server;
-	struct evhttp_request *ev;	/* NULL once the client is gone */
-	struct evkeyvalq query;
-	char *segments[SEGMENTS_MAX];
-	unsigned int n_segments;
-	char transaction[TRANSACTION_MAX + 1];
-};
-
-static const struct {
-	enum http_method method;
-	enum evhttp_cmd_type type;
-} methods[] = {
-	{ HTTP_GET, EVHTTP_REQ_GET }, { HTTP_PUT, EVHTTP_REQ_PUT }, { HTTP_POST, EVHTTP_REQ_POST }, { HTTP_DELETE, EVHTTP_REQ_DELETE },
-};
 
 static const struct {
 	int status;
 	const char *reason;
 } reasons[] = {
 	{ 200, "OK" }, { 202, "Accepted" }, { 204, "No Content" }, { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" },
-	{ 404, "Not Found" }, { 405, "Method Not Allowed" }, { 409, "Conflict" }, { 413, "Payload Too Large" }, { 414, "URI Too Long" },
+	{ 404, "Not Found" }, { 405, "Method Not Allowed" }, { 406, "Not Acceptable" }, { 409, "Conflict" }, { 413, "Payload Too Large" }, { 414, "URI Too Long" },
 	{ 415, "Unsupported Media Type" }, { 429, "Too Many Requests" }, { 500, "Internal Server Error" }, { 502, "Bad Gateway" },
 	{ 503, "Service Unavailable" },
 };
@@ -69,21 +48,6 @@ static const char *reason_of(int status)
 		if (reasons[i].status == status)
 			return reasons[i].reason;
 	return "Status";
-}
-
-const char *http_segment(const struct http_request *request, unsigned int index)
-{
-	return index < request->n_segments ? request->segments[index] : "";
-}
-
-const char *http_query(const struct http_request *request, const char *key)
-{
-	return evhttp_find_header(&request->query, key);
-}
-
-const char *http_transaction(const struct http_request *request)
-{
-	return request->transaction;
 }
 
 void http_set_header(struct http_request *request, const char *name, const char *value)
@@ -109,23 +73,39 @@ static void free_request(struct http_request *request)
 	free(request);
 }
 
-/* Sends text (may be NULL) and ends the request. */
-static void send_text(struct http_request *request, int status, const char *type, const char *text)
+void http_no_cors(struct http_request *request)
+{
+	request->no_cors = true;
+}
+
+void http_reply_bytes(struct http_request *request, int status, const char *type, const char *bytes, size_t len)
 {
 	struct evhttp_request *ev = request->ev;
 	struct evbuffer *body = ev ? evbuffer_new() : NULL;
 
-	http_set_header(request, "Content-Type", type);
+	if (type)
+		http_set_header(request, "Content-Type", type);
 	http_set_header(request, "X-Request-ID", request->transaction);
-	http_set_header(request, "Access-Control-Allow-Origin", "*");
+	if (!request->no_cors)
+		http_set_header(request, "Access-Control-Allow-Origin", "*");
 	free_request(request);
 	if (!ev)
 		return;
-	if (body && text)
-		evbuffer_add(body, text, strlen(text));
+	if (body && len)
+		evbuffer_add(body, bytes, len);
 	evhttp_send_reply(ev, status, reason_of(status), body);
 	if (body)
 		evbuffer_free(body);
+}
+
+static void send_text(struct http_request *request, int status, const char *type, const char *text)
+{
+	http_reply_bytes(request, status, type, text, strlen(text));
+}
+
+void http_reply_empty(struct http_request *request, int status)
+{
+	http_reply_bytes(request, status, NULL, NULL, 0);
 }
 
 void http_reply(struct http_request *request, int status, json_t *json)
@@ -156,113 +136,6 @@ void http_reply_error(struct http_request *request, int status, const char *fmt,
 	va_end(ap);
 	said = json_string(text);
 	http_reply(request, status, json_pack("{s:o, s:s}", "error", said ? said : json_string("(not UTF-8)"), "code", request->transaction));
-}
-
-int http_query_bool(struct http_request *request, const char *key, bool *ret)
-{
-	static const struct { const char *word; bool value; } words[] = {
-		{ "true", true }, { "false", false }, { "yes", true }, { "no", false }, { "on", true }, { "off", false }, { "1", true },
-		{ "0", false },
-	};
-	const char *text = http_query(request, key);
-
-	if (!text)
-		return 0;
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcasecmp(words[i].word, text))
-			continue;
-		*ret = words[i].value;
-		return 0;
-	}
-	http_reply_error(request, 400, "The query parameter '%s' was malformed:\n'%.40s' is not a valid Boolean value", key, text);
-	return -EINVAL;
-}
-
-int http_number(const char *text, int64_t *ret)
-{
-	long long value;
-	char *end;
-
-	errno = 0;
-	value = strtoll(text, &end, 10);
-	if (errno || end == text || *end)
-		return -EINVAL;
-	*ret = value;
-	return 0;
-}
-
-int http_query_int(struct http_request *request, const char *key, int64_t least, int64_t most, int64_t *ret)
-{
-	const char *text = http_query(request, key);
-	int64_t value;
-
-	if (!text)
-		return 0;
-	if (http_number(text, &value) < 0) {
-		http_reply_error(request, 400, "The query parameter '%s' was malformed:\n'%.40s' is not a number", key, text);
-		return -EINVAL;
-	}
-	if (value < least || value > most) {
-		http_reply_error(request, 400, "The query parameter '%s' was malformed:\nThe value '%lld' is not in the range of %lld to %lld.",
-				 key, (long long)value, (long long)least, (long long)most);
-		return -EINVAL;
-	}
-	*ret = value;
-	return 0;
-}
-
-static bool is_json_type(const char *type)
-{
-	return type && !strncasecmp(type, "application/json", 16) && (!type[16] || type[16] == ';' || type[16] == ' ');
-}
-
-int http_body_object(struct http_request *request, size_t most, json_t **ret)
-{
-	struct evbuffer *input = evhttp_request_get_input_buffer(request->ev);
-	const char *type = evhttp_find_header(evhttp_request_get_input_headers(request->ev), "Content-Type");
-	size_t len = evbuffer_get_length(input);
-	json_error_t why;
-	json_t *json;
-
-	*ret = NULL;
-	if (!len)
-		return 0;
-	if (len > most)
-		http_reply_error(request, 413, "Request larger than allowed: %zu > %zu bytes.", len, most);
-	else if (!is_json_type(type))
-		http_reply_error(request, 415, "The request's Content-Type is not supported. Expected: application/json");
-	else if (!(json = json_loadb((const char *)evbuffer_pullup(input, -1), len, JSON_ALLOW_NUL, &why)))
-		http_reply_error(request, 400, "The request content was malformed:\n%s (line %d, column %d)", why.text, why.line, why.column);
-	else if (!json_is_object(json)) {
-		json_decref(json);
-		http_reply_error(request, 400, "The request content was malformed:\nObject expected in JSON body");
-	} else {
-		*ret = json;
-		return 0;
-	}
-	return -EINVAL;
-}
-
-/* Compares all of it always, so that time tells nothing about how much was right. */
-static bool equal_constant_time(const char *given, const char *secret)
-{
-	size_t given_len = strlen(given), len = strlen(secret);
-	unsigned char differs = given_len != len;
-
-	for (size_t i = 0; i < len; i++)
-		differs |= (unsigned char)((i < given_len ? given[i] : 0) ^ secret[i]);
-	return !differs;
-}
-
-static bool is_authorized(struct http_request *request)
-{
-	const char *given = evhttp_find_header(evhttp_request_get_input_headers(request->ev), "Authorization");
-
-	if (!given || strncasecmp(given, "Basic ", 6))
-		return false;
-	given += 6;
-	given += strspn(given, " ");
-	return equal_constant_time(given, request->server->credentials);
 }
 
 static void take_transaction(struct http_request *request)
@@ -304,17 +177,28 @@ static bool match_segment(struct http_request *request, const char *pattern, siz
 	return true;
 }
 
+static bool take_rest(struct http_request *request, const char *rest)
+{
+	char *copy = request->n_segments < SEGMENTS_MAX ? strdup(rest) : NULL;
+
+	if (copy)
+		request->segments[request->n_segments++] = copy;
+	return copy;
+}
+
 static bool match_path(struct http_request *request, const char *pattern, const char *path)
 {
 	while (request->n_segments)
 		free(request->segments[--request->n_segments]);
 	for (;;) {
-		size_t pattern_len, len;
+		size_t pattern_len, len, slashes = strspn(path, "/"), wanted = strspn(pattern, "/");
 
-		pattern += strspn(pattern, "/");
-		path += strspn(path, "/");
+		pattern += wanted;
+		if (!strcmp(pattern, "{*}"))
+			return take_rest(request, path);
+		path += slashes;
 		if (!*pattern || !*path)
-			return !*pattern && !*path;
+			return !*pattern && !*path && (!wanted || slashes);
 		pattern_len = strcspn(pattern, "/");
 		len = strcspn(path, "/");
 		if (!match_segment(request, pattern, pattern_len, path, len))
@@ -324,14 +208,6 @@ static bool match_path(struct http_request *request, const char *pattern, const 
 	}
 }
 
-static enum http_method method_of(struct evhttp_request *ev)
-{
-	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-		if (methods[i].type == evhttp_request_get_command(ev))
-			return methods[i].method;
-	return 0;
-}
-
 static void answer_options(struct http_request *request)
 {
 	http_set_header(request, "Access-Control-Allow-Headers", "Authorization, Origin, X-Requested-With, Content-Type, Accept, User-Agent");
@@ -339,31 +215,64 @@ static void answer_options(struct http_request *request)
 	http_reply_text(request, 200, "");
 }
 
-static void refuse_key(struct http_request *request)
+void http_refuse_key(struct http_request *request)
 {
 	http_set_header(request, "WWW-Authenticate", "Basic realm=\"OpenWhisk secure realm\"");
 	http_reply_error(request, 401, "The supplied authentication is invalid");
 }
 
+static unsigned int right_of(const struct http_route *route, enum http_method method)
+{
+	if (route->access == HTTP_ADMIN)
+		return RIGHT_ADMIN;
+	switch (method) {
+	case HTTP_PUT:
+		return RIGHT_PUT;
+	case HTTP_DELETE:
+		return RIGHT_DELETE;
+	case HTTP_POST:
+		return RIGHT_ACTIVATE;
+	default:
+		return RIGHT_READ;
+	}
+}
+
+/* False: the request has been answered. */
+static bool admit(struct http_request *request, const struct http_route *route, enum http_method method)
+{
+	const struct identity *identity;
+
+	if (route->access == HTTP_OPEN)
+		return true;
+	identity = http_identity(request);
+	if (!identity)
+		http_refuse_key(request);
+	else if (!(identity->rights & right_of(route, method)))
+		http_reply_error(request, 403, "The supplied authentication is not authorized to access '%.256s%s%.256s'.",
+				 request->n_segments ? request->segments[0] : "this", request->n_segments > 1 ? "/" : "",
+				 request->n_segments > 1 ? request->segments[1] : "");
+	else
+		return true;
+	return false;
+}
+
 static void route(struct http_request *request, const char *path)
 {
 	const struct http_config *config = &request->server->config;
-	enum http_method method = method_of(request->ev);
+	enum http_method method = http_method(request);
 	bool known = false;
 
 	for (const struct http_route *r = config->routes; r->path; r++) {
 		if (!match_path(request, r->path, path))
 			continue;
 		known = true;
-		if (evhttp_request_get_command(request->ev) == EVHTTP_REQ_OPTIONS) {
+		if (method == HTTP_OPTIONS && !(r->methods & HTTP_OPTIONS)) {
 			answer_options(request);
 			return;
 		}
-		if (r->method != method)
+		if (!(r->methods & method))
 			continue;
-		if (!r->open && !is_authorized(request))
-			refuse_key(request);
-		else
+		if (admit(request, r, method))
 			r->handle(config->arg, request);
 		return;
 	}
@@ -439,6 +348,31 @@ static int listen_on(struct http_server *server, struct err *err)
 	return 0;
 }
 
+/* For clients of this machine that must not depend on a port; evhttp closes it. */
+static int listen_on_path(struct http_server *server, struct err *err)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (!server->config.socket)
+		return 0;
+	if (strlen(server->config.socket) >= sizeof(name.sun_path))
+		return err_set(err, ENAMETOOLONG, "socket %s: the path is longer than %zu bytes", server->config.socket,
+			       sizeof(name.sun_path) - 1);
+	strcpy(name.sun_path, server->config.socket);
+	(void)unlink(name.sun_path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 || fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0 || chmod(name.sun_path, 0600) < 0 ||
+	    listen(fd, 128) < 0 || evhttp_accept_socket(server->http, fd) < 0) {
+		int code = errno ? errno : EIO;
+
+		if (fd >= 0)
+			close(fd);
+		return err_set(err, code, "socket %s: %s", server->config.socket, strerror(code));
+	}
+	return 0;
+}
+
 int http_new(struct event_base *base, const struct http_config *config, struct http_server **ret, struct err *err)
 {
 	struct http_server *server = calloc(1, sizeof(*server));
@@ -447,19 +381,21 @@ int http_new(struct event_base *base, const struct http_config *config, struct h
 	if (!server)
 		return err_set(err, ENOMEM, "out of memory");
 	server->config = *config;
-	server->credentials = base64_encode(config->key, strlen(config->key));
 	server->http = evhttp_new(base);
-	if (!server->http || !server->credentials) {
+	if (!server->http) {
 		http_free(server);
 		return err_set(err, ENOMEM, "out of memory");
 	}
 	evhttp_set_max_headers_size(server->http, HEADERS_MAX);
 	evhttp_set_max_body_size(server->http, BODY_MAX);
+	evhttp_set_default_content_type(server->http, NULL);
 	evhttp_set_timeout(server->http, IDLE_S);
 	evhttp_set_allowed_methods(server->http, EVHTTP_REQ_GET | EVHTTP_REQ_PUT | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS |
 				   EVHTTP_REQ_HEAD | EVHTTP_REQ_PATCH);
 	evhttp_set_gencb(server->http, on_request, server);
 	r = listen_on(server, err);
+	if (r == 0)
+		r = listen_on_path(server, err);
 	if (r < 0) {
 		http_free(server);
 		return r;
@@ -474,7 +410,6 @@ void http_free(struct http_server *server)
 		return;
 	if (server->http)
 		evhttp_free(server->http);
-	free(server->credentials);
 	free(server);
 }
 

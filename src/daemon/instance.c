@@ -141,18 +141,35 @@ static void begin(struct call *call, bool cold)
 	call->times.wait_ms = (clock_ns(CLOCK_MONOTONIC) - call->arrived_ns) / NS_PER_MS;
 }
 
+/* The action was changed or deleted between the call and its turn. */
+static void fail_for_code(struct instance *instance, const struct err *why)
+{
+	struct outcome outcome;
+
+	log_warning("%s: %s: its code cannot be loaded: %s", instance->machine->id, instance->action, why->text);
+	outcome_whisk_error("Action could not be found or may have been deleted.", &outcome);
+	end_call(instance, &outcome, false);
+}
+
 static void init(struct instance *instance)
 {
 	struct call *call = instance->call;
-	json_t *exec = json_object_get(call->document, "exec"), *main_name = json_object_get(exec, "main"), *body;
+	json_t *exec, *main_name, *body;
 	unsigned int limit = (unsigned int)call->limits.timeout;
 	struct err err;
 	int r;
 
 	begin(call, true);
-	body = json_pack("{s:{s:s, s:o, s:O, s:O, s:o}, s:i}", "value", "name", call->name, "main",
+	r = call_load_code(call, &exec, &err);
+	if (r < 0) {
+		fail_for_code(instance, &err);
+		return;
+	}
+	main_name = json_object_get(exec, "main");
+	body = json_pack("{s:{s:s, s:o, s:O, s:O, s:o}, s:i}", "value", "name", call_action_name(call), "main",
 			 main_name ? json_incref(main_name) : json_string("main"), "code", json_object_get(exec, "code"),
 			 "binary", json_object_get(exec, "binary"), "env", call_environment(call, true), "timeout_ms", (int)limit);
+	json_decref(exec);
 	instance->state = INSTANCE_INIT;
 	call->step_ns = clock_ns(CLOCK_MONOTONIC);
 	r = vm_container_init(instance->machine->vm, instance->id, body, limit + GRACE_MS, (struct vm_done){ on_initialized, instance }, &err);
@@ -184,7 +201,7 @@ static struct instance *instance_new(struct machine *machine, struct call *call)
 {
 	struct instance *instance = calloc(1, sizeof(*instance));
 
-	if (!instance || asprintf(&instance->action, "%s/%s", call->ns, call->name) < 0) {
+	if (!instance || !(instance->action = strdup(call->action))) {
 		free(instance);
 		return NULL;
 	}

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/err.h"
 
@@ -105,4 +106,24 @@ int limits_describe(json_t *object)
 			r = describe(object, "default_max_", field->info, (json_int_t)field->most * field->info_unit);
 	}
 	return r;
+}
+
+json_t *limits_namespace(const json_t *throttles)
+{
+	static const struct { const char *field, *least, *most; } names[] = {
+		{ "timeout", "minActionTimeout", "maxActionTimeout" }, { "memory", "minActionMemory", "maxActionMemory" },
+		{ "logs", "minActionLogs", "maxActionLogs" }, { "concurrency", "minActionConcurrency", "maxActionConcurrency" },
+	};
+	json_t *object = throttles ? json_copy((json_t *)throttles) : json_object();
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		for (size_t j = 0; j < N_FIELDS; j++) {
+			if (strcmp(fields[j].key, names[i].field))
+				continue;
+			json_object_set_new(object, names[i].least, json_integer(fields[j].least));
+			json_object_set_new(object, names[i].most, json_integer(fields[j].most));
+		}
+	}
+	json_object_set_new(object, "maxParameterSize", json_sprintf("%u B", LIMITS_PARAMETERS_MAX));
+	return object;
 }

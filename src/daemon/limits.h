@@ -32,4 +32,7 @@ json_t *limits_json(const struct limits *limits);
 /* Adds the limits part of GET / to object (min_, max_ and default_ of duration, memory and logs). 0 or -ENOMEM. */
 int limits_describe(json_t *object);
 
+/* The limits of a namespace: its throttles (an object, may be NULL) and what its actions may ask for. New object. */
+json_t *limits_namespace(const json_t *throttles);
+
 #endif

@@ -12,10 +12,12 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/http.h"
+#include "daemon/identity.h"
 #include "daemon/options.h"
 #include "daemon/pool.h"
 #include "daemon/routes.h"
 #include "daemon/state.h"
+#include "daemon/system.h"
 #include "store/store.h"
 
 #define STOP_MS 10000	/* orderly end of the VMs; SIGKILL after that */
@@ -103,7 +105,7 @@ static int listen_and_tell(struct daemon *daemon, struct err *err)
 {
 	struct http_config config = {
 		.address = daemon->options.address, .port = daemon->options.port, .routes = routes, .arg = &daemon->service,
-		.key = daemon->key,
+		.identities = daemon->service.identities, .socket = daemon->options.socket,
 	};
 	int r = http_new(daemon->base, &config, &daemon->http, err);
 
@@ -128,6 +130,10 @@ static int set_up(struct daemon *daemon, struct err *err)
 		r = state_key(options->state, daemon->key, err);
 	if (r == 0)
 		r = open_store(daemon, err);
+	if (r == 0)
+		r = system_install(daemon->service.store, err);
+	if (r == 0)
+		r = identities_open(daemon->service.store, options->state, daemon->key, &options->throttle, &daemon->service.identities, err);
 	if (r < 0)
 		return r;
 	daemon->base = daemon->service.base = event_base_new();
@@ -135,7 +141,7 @@ static int set_up(struct daemon *daemon, struct err *err)
 		return err_set(err, ENOMEM, "the event loop does not start");
 	r = watch_signals(daemon, err);
 	if (r == 0)
-		r = pool_new(daemon->base, options, daemon->service.store, daemon->key, &daemon->service.pool, err);
+		r = pool_new(daemon->base, options, daemon->service.store, &daemon->service.pool, err);
 	if (r == 0)
 		r = listen_and_tell(daemon, err);
 	if (r == 0 && options->prestart)
@@ -152,7 +158,9 @@ static void tear_down(struct daemon *daemon)
 			event_free(daemon->signals[i]);
 	if (daemon->base)
 		event_base_free(daemon->base);
+	identities_free(daemon->service.identities);
 	store_close(daemon->service.store);
+	explicit_bzero(daemon->key, sizeof(daemon->key));
 	fd_close(&daemon->lock_fd);
 }
 

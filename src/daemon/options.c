@@ -57,6 +57,19 @@ static int parse_count(const struct option_row *row, const char *text, struct op
 	return 0;
 }
 
+static int parse_limit(const struct option_row *row, const char *text, struct options *options, struct err *err)
+{
+	struct options scratch;
+	struct option_row number = *row;
+	int r;
+
+	number.offset = offsetof(struct options, partitions);
+	r = parse_count(&number, text, &scratch, err);
+	if (r == 0)
+		*(unsigned int *)target(row, options) = (unsigned int)scratch.partitions;
+	return r;
+}
+
 static int parse_seconds(const struct option_row *row, const char *text, struct options *options, struct err *err)
 {
 	uint64_t *value = target(row, options);
@@ -117,6 +130,10 @@ static int parse_accel(const struct option_row *row, const char *text, struct op
 static const struct option_row rows[] = {
 	{ "--state", "DIR", parse_string, AT(state), "where actions, records, the API key and VM logs live [/var/lib/squeezy]" },
 	{ "--listen", "ADDR:PORT", parse_listen, 0, "where the REST API listens [127.0.0.1:3233]" },
+	{ "--socket", "PATH", parse_string, AT(socket), "a unix socket where it listens, too [none]" },
+	{ "--calls-per-minute", "N", parse_limit, AT(throttle.calls_per_minute), "calls that a namespace may make in a minute [600000]" },
+	{ "--calls-at-once", "N", parse_limit, AT(throttle.concurrent), "calls of a namespace in flight [1024]" },
+	{ "--fires-per-minute", "N", parse_limit, AT(throttle.fires_per_minute), "triggers that a namespace may fire in a minute [60000]" },
 	{ "--backend", "NAME", parse_backend, 0, "squeezy (partitions), or virtio-mem (the stock driver, to compare) [squeezy]" },
 	{ "--partitions", "N", parse_count, AT(partitions), "instances per VM [8]" },
 	{ "--partition-size", "SIZE", parse_bytes, AT(partition_bytes), "least memory of an instance; larger limits get VMs of their own [256M]" },
@@ -147,6 +164,7 @@ static void set_defaults(struct options *options)
 		.state = "/var/lib/squeezy", .kernel = "build/kernel/bzImage", .image = "build/image/root.erofs", .address = "127.0.0.1",
 		.port = 3233, .partitions = 8, .partition_bytes = 256ull << 20, .shared_bytes = 512ull << 20, .vcpus = 2,
 		.keep_alive_ms = 600000, .boot_ms = 60000,
+		.throttle = { .calls_per_minute = 600000, .fires_per_minute = 60000, .concurrent = 1024 },
 	};
 	options->budget_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4 * 3;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "daemon/throttle.h"
 #include "vm/vm.h"
 
 struct options {
@@ -15,6 +16,8 @@ struct options {
 	const char *kernel, *image, *qemu, *qemu_user, *append;
 	char address[64];		/* to listen on */
 	uint16_t port;
+	const char *socket;		/* a unix socket besides; NULL: none */
+	struct throttle_limits throttle;	/* of a namespace that has none of its own */
 	enum vm_backend backend;
 	enum vm_accel accel;
 	uint64_t partitions, vcpus;

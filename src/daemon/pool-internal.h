@@ -29,7 +29,8 @@ struct call {
 	TAILQ_ENTRY(call) link;		/* in pool->queue while it has no instance */
 	struct pool *pool;
 	char id[ACTIVATION_ID_SIZE];
-	char *ns, *name, *transaction;
+	char *ns, *action, *transaction, *cause, *binding, *key;	/* as in call_request */
+	struct throttle *throttle;
 	json_t *document, *arguments;
 	struct limits limits;
 	uint64_t revision, class;	/* keys for the policy */
@@ -53,7 +54,7 @@ struct instance {
 	TAILQ_ENTRY(instance) link;
 	struct machine *machine;
 	char id[24];
-	char *action;			/* ns/name */
+	char *action;			/* ns/package/name */
 	uint64_t revision;
 	enum instance_state state;
 	struct call *call;		/* CREATING, INIT, RUNNING */
@@ -90,7 +91,6 @@ struct pool {
 	struct event_base *base;
 	const struct options *options;
 	struct store *store;
-	const char *key;
 	TAILQ_HEAD(, machine) machines;
 	TAILQ_HEAD(, call) queue;
 	unsigned int n_calls;		/* queued and running */
@@ -107,6 +107,7 @@ struct pool {
 
 /* pool.c */
 void pool_kick(struct pool *pool);			/* looks at the queue again, from the loop */
+int pool_defer(struct pool *pool, void (*fn)(void *arg), void *arg);	/* calls fn(arg) from the loop's next turn; -ENOMEM */
 uint64_t pool_key(struct pool *pool, const char *text);	/* a number for a text, the same for the same text */
 uint64_t epoch_ms(void);
 
@@ -115,6 +116,8 @@ struct call *call_new(struct pool *pool, const struct call_request *request, str
 void call_finish(struct call *call, struct outcome *outcome);	/* stores the record, tells, frees both */
 void call_fail(struct call *call, const char *text);		/* as a whisk error */
 json_t *call_environment(const struct call *call, bool for_init);
+const char *call_action_name(const struct call *call);		/* without namespace and package */
+int call_load_code(const struct call *call, json_t **ret_exec, struct err *err);	/* exec with its code, from the store; owned */
 
 /* machine.c */
 int machine_start(struct pool *pool, const char *ns, uint64_t class, uint64_t partition_bytes, struct err *err);

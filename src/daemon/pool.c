@@ -31,6 +31,33 @@ uint64_t pool_key(struct pool *pool, const char *text)
 	return pool->last_key;
 }
 
+struct deferred {
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static void on_deferred(evutil_socket_t fd, short what, void *arg)
+{
+	struct deferred *deferred = arg;
+
+	deferred->fn(deferred->arg);
+	free(deferred);
+}
+
+int pool_defer(struct pool *pool, void (*fn)(void *arg), void *arg)
+{
+	struct deferred *deferred = malloc(sizeof(*deferred));
+	struct timeval now = { 0 };
+
+	if (!deferred)
+		return -ENOMEM;
+	*deferred = (struct deferred){ fn, arg };
+	if (event_base_once(pool->base, -1, EV_TIMEOUT, on_deferred, deferred, &now) == 0)
+		return 0;
+	free(deferred);
+	return -ENOMEM;
+}
+
 void pool_kick(struct pool *pool)
 {
 	if (pool->dispatch)
@@ -120,8 +147,8 @@ static void start_vm_for(struct call *call)
 
 static void refuse(struct call *call)
 {
-	log_warning("%s/%s needs a VM with %llu MiB partitions, which does not fit the budget of %llu MiB beside the others", call->ns,
-		    call->name, (unsigned long long)call->partition_bytes >> 20,
+	log_warning("%s needs a VM with %llu MiB partitions, which does not fit the budget of %llu MiB beside the others", call->action,
+		    (unsigned long long)call->partition_bytes >> 20,
 		    (unsigned long long)call->pool->options->budget_bytes >> 20);
 	TAILQ_REMOVE(&call->pool->queue, call, link);
 	call_fail(call, NO_RESOURCES);
@@ -277,8 +304,7 @@ static int check_budget(const struct pool *pool, struct err *err)
 		       (unsigned long long)least >> 20);
 }
 
-int pool_new(struct event_base *base, const struct options *options, struct store *store, const char *key, struct pool **ret,
-	     struct err *err)
+int pool_new(struct event_base *base, const struct options *options, struct store *store, struct pool **ret, struct err *err)
 {
 	struct pool *pool = calloc(1, sizeof(*pool));
 	int r;
@@ -288,7 +314,6 @@ int pool_new(struct event_base *base, const struct options *options, struct stor
 	pool->base = base;
 	pool->options = options;
 	pool->store = store;
-	pool->key = key;
 	pool->started_ns = clock_ns(CLOCK_MONOTONIC);
 	TAILQ_INIT(&pool->machines);
 	TAILQ_INIT(&pool->queue);
@@ -354,16 +379,15 @@ int pool_submit(struct pool *pool, const struct call_request *request, struct ca
 	return 0;
 }
 
-void pool_retire(struct pool *pool, const char *ns, const char *name)
+void pool_retire(struct pool *pool, const char *action)
 {
 	struct instance *instance, *next;
 	struct machine *machine;
-	size_t ns_len = strlen(ns);
 
 	TAILQ_FOREACH(machine, &pool->machines, link) {
 		for (instance = TAILQ_FIRST(&machine->instances); instance; instance = next) {
 			next = TAILQ_NEXT(instance, link);
-			if (strncmp(instance->action, ns, ns_len) || instance->action[ns_len] != '/' || strcmp(instance->action + ns_len + 1, name))
+			if (strcmp(instance->action, action))
 				continue;
 			instance->retired = true;
 			if (instance->state == INSTANCE_IDLE)

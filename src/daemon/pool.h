@@ -15,16 +15,27 @@
 struct event_base;
 struct pool;
 struct store;
+struct throttle;
 
 #define ACTIVATION_ID_SIZE 33	/* 32 hexadecimal digits */
 
+/* A new activation id, from random numbers. */
+int pool_make_id(char id[ACTIVATION_ID_SIZE]);
+
+/* Stores a record under the name that lists filter by. Failures are logged: the call itself has been made. */
+void pool_keep_record(struct pool *pool, const char *id, const char *ns, const char *name, uint64_t start_ms, const json_t *record);
+
 /* A call to make; everything is borrowed. */
 struct call_request {
-	const char *ns;
-	const char *name;
-	const json_t *document;		/* the action */
-	const json_t *arguments;
+	const char *ns;			/* the namespace that calls */
+	const char *action;		/* "ns/package/name" or "ns/name": where the action is */
+	const json_t *document;		/* the action; its code is not needed */
+	const json_t *arguments;	/* an object or an array */
 	const char *transaction;
+	const char *cause;		/* activation id of the sequence this is a part of, or NULL */
+	const char *binding;		/* "ns/binding" the action was reached through, or NULL */
+	const char *key;		/* of the caller, for functions that ask for it */
+	struct throttle *throttle;	/* has let the call in; is told of its end. NULL: none */
 };
 
 /* Called once, when the activation record has been stored. record is borrowed. */
@@ -33,9 +44,8 @@ struct call_done {
 	void *arg;
 };
 
-/* options and store are kept by reference; key is what functions get that ask for one. */
-int pool_new(struct event_base *base, const struct options *options, struct store *store, const char *key, struct pool **ret,
-	     struct err *err);
+/* options and store are kept by reference. */
+int pool_new(struct event_base *base, const struct options *options, struct store *store, struct pool **ret, struct err *err);
 
 /* Ends what is left at once; open calls complete as whisk errors. NULL is fine. */
 void pool_free(struct pool *pool);
@@ -49,8 +59,8 @@ int pool_prestart(struct pool *pool, struct err *err);
 #define POOL_CALLS_MAX 1024
 int pool_submit(struct pool *pool, const struct call_request *request, struct call_done done, char id[ACTIVATION_ID_SIZE], struct err *err);
 
-/* The action was replaced or deleted: its instances end when they are idle. */
-void pool_retire(struct pool *pool, const char *ns, const char *name);
+/* The action ("ns/package/name") was replaced or deleted: its instances end when they are idle. */
+void pool_retire(struct pool *pool, const char *action);
 
 /* Evicts the idle instance with that id, or all idle ones (NULL). *ret_count of them. -ENOENT: no such instance, -EBUSY: not idle. */
 int pool_evict(struct pool *pool, const char *id, unsigned int *ret_count, struct err *err);

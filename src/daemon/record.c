@@ -227,13 +227,17 @@ static json_t *make_annotations(const struct record_call *call, const struct out
 {
 	json_t *annotations = json_array();
 
-	annotate(annotations, "path", json_sprintf("%s/%s", call->ns, call->name));
+	annotate(annotations, "path", json_string(call->path));
 	annotate(annotations, "waitTime", json_integer((json_int_t)times->wait_ms));
 	annotate(annotations, "kind", json_string(call->kind));
 	annotate(annotations, "timeout", json_boolean(outcome->timed_out));
 	annotate(annotations, "limits", json_deep_copy(call->limits));
 	if (times->cold)
 		annotate(annotations, "initTime", json_integer((json_int_t)times->init_ms));
+	if (call->cause)
+		annotate(annotations, "causedBy", json_string("sequence"));
+	if (call->binding)
+		annotate(annotations, "binding", json_string(call->binding));
 	return annotations;
 }
 
@@ -244,8 +248,8 @@ json_t *record_make(const struct record_call *call, const struct outcome *outcom
 
 	if (response && outcome->size >= 0)
 		json_object_set_new(response, "size", json_integer(outcome->size));
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:b, s:O, s:o, s:o}", "namespace", call->ns, "name", call->name,
-			 "subject", call->ns, "activationId", call->activation_id, "start", (json_int_t)times->start_ms,
+	return json_pack("{s:s, s:s, s:s, s:s, s:s*, s:I, s:I, s:I, s:s, s:b, s:O, s:o, s:o}", "namespace", call->ns, "name", call->name,
+			 "subject", call->ns, "activationId", call->activation_id, "cause", call->cause, "start", (json_int_t)times->start_ms,
 			 "end", (json_int_t)times->end_ms, "duration", (json_int_t)(times->init_ms + times->run_ms),
 			 "version", call->version, "publish", 0, "logs", outcome->logs, "response", response,
 			 "annotations", make_annotations(call, outcome, times));

@@ -42,6 +42,9 @@ struct call_times {
 /* What a record says of the call itself; strings are borrowed. */
 struct record_call {
 	const char *activation_id, *ns, *name, *version, *kind;
+	const char *path;		/* "ns/package/name": where the action is */
+	const char *cause;		/* the sequence it is a part of; NULL: none */
+	const char *binding;		/* NULL: none */
 	const json_t *limits;
 };
 

@@ -1,203 +1,216 @@
 // SPDX-License-Identifier: Apache-2.0
-/* /actions: put, get, delete, list. */
+/* /actions: put, get, delete, list; in packages, too. */
 #include <errno.h>
 #include <string.h>
 
 #include "base/err.h"
-#include "base/fd.h"
-#include "base/log.h"
 #include "daemon/action.h"
-#include "daemon/pool.h"
-#include "daemon/routes.h"
-#include "store/store.h"
+#include "daemon/document.h"
+#include "daemon/identity.h"
+#include "daemon/invoke.h"
+#include "daemon/package.h"
+#include "daemon/routes-entity.h"
 
-#define LIST_MAX 200
-#define NOT_FOUND "The requested resource does not exist."
-
-static const struct {
-	int code;
-	int status;
-} statuses[] = {
-	{ EINVAL, 400 }, { ENOENT, 404 }, { EEXIST, 409 }, { EFBIG, 413 }, { ENOSPC, 503 },
-};
-
-static int status_of(int r)
+/* The package of a path that is to be changed: there, ours, and no binding. */
+static int check_package(struct service *service, const struct path *path, struct err *err)
 {
-	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
-		if (statuses[i].code == -r)
-			return statuses[i].status;
-	return 500;
+	const struct store_key key = { STORE_PACKAGES, path->ns, path->package };
+	const char *ns, *name;
+	json_t *package;
+	int r;
+
+	if (!path->package[0])
+		return 0;
+	r = store_get(service->store, &key, false, &package, err);
+	if (r == -ENOENT)
+		return err_set(err, ENOENT, "The requested resource '%.128s/%.256s' does not exist.", path->ns, path->package);
+	if (r < 0)
+		return r;
+	if (package_binding(package, &ns, &name))
+		r = err_set(err, EINVAL, "Operation not permitted on package binding.");
+	json_decref(package);
+	return r;
 }
 
-/* A failing store is ours to log; the caller learns that it is not his fault. */
-static void reply_failure(struct http_request *request, int r, const struct err *err)
+static int make(struct service *service, const struct path *path, const struct store_key *key, const json_t *body, bool overwrite,
+		json_t **ret, struct err *err)
 {
-	int status = status_of(r);
-
-	if (status >= 500)
-		log_error("%s", err->text);
-	http_reply_error(request, status, "%s", r == -ENOENT ? NOT_FOUND : err->text);
-}
-
-static bool entity(struct http_request *request, const char **ns, const char **name)
-{
-	if (!routes_namespace(request, ns))
-		return false;
-	*name = http_segment(request, 1);
-	if (strlen(*name) > 256)
-		http_reply_error(request, 400, "Name segement longer than allowed: %zu > 256.", strlen(*name));
-	else if (!action_name_ok(*name))
-		http_reply_error(request, 400, "The name of the entity contains illegal characters.");
-	else
-		return true;
-	return false;
-}
-
-static int put(struct service *service, const char *ns, const char *name, const json_t *body, bool overwrite, json_t **ret,
-	       struct err *err)
-{
-	uint64_t now = clock_ns(CLOCK_REALTIME) / 1000000;
+	char parent[PATH_TEXT_SIZE];
 	json_t *before = NULL, *document;
-	int r = store_action_get(service->store, ns, name, &before, err);
+	int r = entity_before(service, key, overwrite, &before, err);
 
-	if (r < 0 && r != -ENOENT)
+	if (r < 0)
 		return r;
-	if (r == 0 && !overwrite) {
-		json_decref(before);
-		return err_set(err, EEXIST, "resource already exists");
-	}
-	/* Two puts in one millisecond are two revisions. */
-	if (before && (uint64_t)json_integer_value(json_object_get(before, "updated")) >= now)
-		now = (uint64_t)json_integer_value(json_object_get(before, "updated")) + 1;
-	r = action_put(body, before, ns, name, now, &document, err);
+	path_parent(path, parent);
+	r = action_put(body, before, parent, path->name, entity_now_ms(), &document, err);
 	json_decref(before);
-	if (r < 0)
-		return r;
-	r = store_action_put(service->store, ns, name, now, document, err);
-	if (r < 0)
-		json_decref(document);
-	else
+	if (r == 0 && action_is_sequence(document)) {
+		r = sequence_check(service->store, path->ns, path, document, err);
+		if (r < 0)
+			json_decref(document);
+	}
+	if (r == 0)
 		*ret = document;
 	return r;
 }
 
-void route_action_put(void *arg, struct http_request *request)
+static void retire(struct service *service, const struct path *path)
 {
-	struct service *service = arg;
-	const char *ns, *name;
+	char full[PATH_TEXT_SIZE];
+
+	path_full(path, full);
+	pool_retire(service->pool, full);
+}
+
+static void put(struct service *service, struct http_request *request, unsigned int names)
+{
+	char local[PATH_TEXT_SIZE];
+	struct store_key key;
+	struct path path;
 	json_t *body, *document = NULL;
-	bool overwrite = false;
 	struct err err;
+	bool overwrite;
 	int r;
 
-	if (!entity(request, &ns, &name) || http_query_bool(request, "overwrite", &overwrite) < 0 ||
-	    http_body_object(request, 50 << 20, &body) < 0)
+	if (!entity_path(request, names, false, &path) || !entity_put_request(request, &body, &overwrite))
 		return;
-	if (!body) {
-		http_reply_error(request, 400, "The request content was malformed:\nObject expected in JSON body");
-		return;
-	}
-	r = put(service, ns, name, body, overwrite, &document, &err);
+	key = entity_key(STORE_ACTIONS, &path, local);
+	r = check_package(service, &path, &err);
+	if (r == 0)
+		r = make(service, &path, &key, body, overwrite, &document, &err);
 	json_decref(body);
+	if (r == 0)
+		r = store_put(service->store, &key, document, &err);
 	if (r < 0) {
-		reply_failure(request, r, &err);
+		json_decref(document);
+		entity_fail(request, r, &err);
 		return;
 	}
-	pool_retire(service->pool, ns, name);
+	retire(service, &path);
 	http_reply(request, 200, document);
 }
 
-void route_action_get(void *arg, struct http_request *request)
+void route_action_put(void *arg, struct http_request *request)
 {
-	struct service *service = arg;
-	const char *ns, *name;
+	put(arg, request, 1);
+}
+
+void route_packaged_put(void *arg, struct http_request *request)
+{
+	put(arg, request, 2);
+}
+
+/* Seen through its package, an action has the package's parameters below its own. */
+static json_t *shown(const struct resolved *action, const json_t *document)
+{
+	json_t *form = json_copy((json_t *)document);
+
+	json_object_set(form, "parameters", action->parameters);
+	if (action->binding[0])
+		json_object_set_new(form, "binding", json_string(action->binding));
+	return form;
+}
+
+static void get(struct service *service, struct http_request *request, unsigned int names)
+{
+	char local[PATH_TEXT_SIZE];
+	struct resolved action;
+	struct store_key key;
+	struct path path;
 	json_t *document;
 	bool code = true;
 	struct err err;
 	int r;
 
-	if (!entity(request, &ns, &name) || http_query_bool(request, "code", &code) < 0)
+	if (!entity_path(request, names, true, &path) || http_query_bool(request, "code", &code) < 0)
 		return;
-	r = store_action_get(service->store, ns, name, &document, &err);
+	r = resolve_action(service->store, http_identity(request)->ns, &path, &action, &err);
 	if (r < 0) {
-		reply_failure(request, r, &err);
+		entity_fail(request, r, &err);
 		return;
 	}
-	if (code) {
-		http_reply(request, 200, document);
+	key = entity_key(STORE_ACTIONS, &action.path, local);
+	r = store_get(service->store, &key, code, &document, &err);
+	if (r < 0) {
+		entity_fail(request, r, &err);
+	} else {
+		http_reply(request, 200, shown(&action, document));
+		json_decref(document);
+	}
+	resolved_clear(&action);
+}
+
+void route_action_get(void *arg, struct http_request *request)
+{
+	get(arg, request, 1);
+}
+
+void route_packaged_get(void *arg, struct http_request *request)
+{
+	get(arg, request, 2);
+}
+
+static void delete(struct service *service, struct http_request *request, unsigned int names)
+{
+	char local[PATH_TEXT_SIZE];
+	json_t *document = NULL;
+	struct store_key key;
+	struct path path;
+	struct err err;
+	int r;
+
+	if (!entity_path(request, names, false, &path))
+		return;
+	key = entity_key(STORE_ACTIONS, &path, local);
+	r = check_package(service, &path, &err);
+	if (r == 0)
+		r = store_get(service->store, &key, true, &document, &err);
+	if (r == 0)
+		r = store_delete(service->store, &key, &err);
+	if (r < 0) {
+		json_decref(document);
+		entity_fail(request, r, &err);
 		return;
 	}
-	http_reply(request, 200, action_without_code(document));
-	json_decref(document);
+	retire(service, &path);
+	http_reply(request, 200, document);
 }
 
 void route_action_delete(void *arg, struct http_request *request)
 {
-	struct service *service = arg;
-	const char *ns, *name;
-	json_t *document;
-	struct err err;
-	int r;
-
-	if (!entity(request, &ns, &name))
-		return;
-	r = store_action_get(service->store, ns, name, &document, &err);
-	if (r == 0) {
-		r = store_action_delete(service->store, ns, name, &err);
-		if (r < 0)
-			json_decref(document);
-	}
-	if (r < 0) {
-		reply_failure(request, r, &err);
-		return;
-	}
-	pool_retire(service->pool, ns, name);
-	http_reply(request, 200, document);
+	delete(arg, request, 1);
 }
 
-static json_t *summaries(json_t *documents)
+void route_packaged_delete(void *arg, struct http_request *request)
 {
-	json_t *list = json_array(), *document;
-	size_t i;
-
-	json_array_foreach(documents, i, document)
-		json_array_append_new(list, action_summary(document));
-	json_decref(documents);
-	return list;
+	delete(arg, request, 2);
 }
 
 void route_action_list(void *arg, struct http_request *request)
 {
-	int64_t limit = 30, skip = 0;
-	struct service *service = arg;
-	bool count = false;
-	json_t *documents;
-	struct err err;
-	uint64_t number;
-	const char *ns;
-	int r;
-
-	if (!routes_namespace(request, &ns) || http_query_int(request, "limit", 0, LIST_MAX, &limit) < 0 ||
-	    http_query_int(request, "skip", 0, INT32_MAX, &skip) < 0 || http_query_bool(request, "count", &count) < 0)
-		return;
-	if (count) {
-		r = store_action_count(service->store, ns, &number, &err);
-		if (r == 0)
-			http_reply(request, 200, json_pack("{s:I}", "actions", (json_int_t)number));
-	} else {
-		r = store_action_list(service->store, ns, limit ? (unsigned int)limit : LIST_MAX, (unsigned int)skip, &documents, &err);
-		if (r == 0)
-			http_reply(request, 200, summaries(documents));
-	}
-	if (r < 0)
-		reply_failure(request, r, &err);
+	entity_list(arg, request, STORE_ACTIONS, action_summary);
 }
 
-/* There are no packages yet: what is asked of one does not exist. */
-void route_packaged(void *arg, struct http_request *request)
+/* Through a binding: the provider's actions. */
+void route_package_actions(void *arg, struct http_request *request)
 {
-	const char *ns;
+	const char *own = http_identity(request)->ns, *ns = http_segment(request, 0), *name = http_segment(request, 1);
+	struct store_query query = { .collection = STORE_ACTIONS, .ns = strcmp(ns, "_") ? ns : own, .package = name };
+	const char *provider_ns, *provider_name;
+	struct service *service = arg;
+	json_t *package, *provider;
+	struct err err;
+	int r = resolve_package(service->store, own, query.ns, name, &package, &provider, &err);
 
-	if (routes_namespace(request, &ns))
-		http_reply_error(request, 404, "The requested resource '%s/%.256s' does not exist.", ns, http_segment(request, 1));
+	if (r < 0) {
+		entity_fail(request, r, &err);
+		return;
+	}
+	if (package_binding(package, &provider_ns, &provider_name)) {
+		query.ns = provider_ns;
+		query.package = provider_name;
+	}
+	entity_list_query(service, request, &query, action_summary);
+	json_decref(package);
+	json_decref(provider);
 }

@@ -4,13 +4,11 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "base/log.h"
+#include "daemon/identity.h"
 #include "daemon/pool.h"
 #include "daemon/record.h"
-#include "daemon/routes.h"
+#include "daemon/routes-entity.h"
 #include "store/store.h"
-
-#define LIST_MAX 200
 
 static bool good_id(struct http_request *request, const char *id)
 {
@@ -25,11 +23,15 @@ static bool good_id(struct http_request *request, const char *id)
 	return false;
 }
 
-static void reply_failure(struct http_request *request, int r, const struct err *err)
+/* The namespace of the request, if it is the caller's own; NULL: answered. */
+static const char *own_namespace(struct http_request *request)
 {
-	if (r != -ENOENT)
-		log_error("%s", err->text);
-	http_reply_error(request, r == -ENOENT ? 404 : 500, "%s", r == -ENOENT ? "The requested resource does not exist." : err->text);
+	const char *asked = http_segment(request, 0), *own = http_identity(request)->ns;
+
+	if (!strcmp(asked, "_") || !strcmp(asked, own))
+		return own;
+	http_reply_error(request, 403, "The supplied authentication is not authorized to access '%.256s'.", asked);
+	return NULL;
 }
 
 /* The record, or NULL and the request has been answered. */
@@ -37,15 +39,15 @@ static json_t *find(struct service *service, struct http_request *request)
 {
 	json_t *record;
 	struct err err;
-	const char *ns;
+	const char *ns = own_namespace(request);
 	int r;
 
-	if (!routes_namespace(request, &ns) || !good_id(request, http_segment(request, 1)))
+	if (!ns || !good_id(request, http_segment(request, 1)))
 		return NULL;
 	r = store_activation_get(service->store, ns, http_segment(request, 1), &record, &err);
 	if (r == 0)
 		return record;
-	reply_failure(request, r, &err);
+	entity_fail(request, r, &err);
 	return NULL;
 }
 
@@ -77,6 +79,17 @@ void route_activation_result(void *arg, struct http_request *request)
 	json_decref(record);
 }
 
+/* "action" or "package/action"; absent: all. */
+static bool good_name(struct http_request *request, const char *name)
+{
+	const char *slash = name ? strchr(name, '/') : NULL;
+
+	if (!slash || (slash != name && slash[1] && !strchr(slash + 1, '/')))
+		return true;
+	http_reply_error(request, 400, "The query parameter 'name' was malformed:\nthe name must be an action's, or package/action");
+	return false;
+}
+
 static json_t *summaries(json_t *records)
 {
 	json_t *list = json_array(), *record;
@@ -105,7 +118,7 @@ static void reply_list(struct service *service, struct http_request *request, co
 			http_reply(request, 200, docs ? records : summaries(records));
 	}
 	if (r < 0)
-		reply_failure(request, r, &err);
+		entity_fail(request, r, &err);
 }
 
 void route_activation_list(void *arg, struct http_request *request)
@@ -114,8 +127,9 @@ void route_activation_list(void *arg, struct http_request *request)
 	struct store_range range = { .name = http_query(request, "name") };
 	bool count = false, docs = false;
 
-	if (!routes_namespace(request, &range.ns) || http_query_int(request, "limit", 0, LIST_MAX, &limit) < 0 ||
-	    http_query_int(request, "skip", 0, INT32_MAX, &skip) < 0 || http_query_int(request, "since", 0, INT64_MAX, &since) < 0 ||
+	range.ns = own_namespace(request);
+	if (!range.ns || http_query_range(request, "limit", "activations", ENTITY_LIST_MAX, &limit) < 0 ||
+	    http_query_range(request, "skip", "activations", INT32_MAX, &skip) < 0 || !good_name(request, range.name) || http_query_int(request, "since", 0, INT64_MAX, &since) < 0 ||
 	    http_query_int(request, "upto", 0, INT64_MAX, &upto) < 0 || http_query_bool(request, "count", &count) < 0 ||
 	    http_query_bool(request, "docs", &docs) < 0)
 		return;
@@ -123,7 +137,7 @@ void route_activation_list(void *arg, struct http_request *request)
 		http_reply_error(request, 400, "The query parameter 'count' was malformed:\ncount and docs exclude each other.");
 		return;
 	}
-	range.limit = limit ? (unsigned int)limit : LIST_MAX;
+	range.limit = limit ? (unsigned int)limit : ENTITY_LIST_MAX;
 	range.skip = (unsigned int)skip;
 	range.since_ms = (uint64_t)since;
 	range.upto_ms = (uint64_t)upto;

@@ -4,14 +4,19 @@
 
 #include "base/err.h"
 #include "daemon/action.h"
+#include "daemon/identity.h"
+#include "daemon/invoke.h"
 #include "daemon/limits.h"
 #include "daemon/pool.h"
 #include "daemon/routes.h"
 
 void route_root(void *arg, struct http_request *request)
 {
-	json_t *limits = json_pack("{s:i, s:i, s:i, s:i}", "actions_per_minute", 1000000, "triggers_per_minute", 0, "concurrent_actions",
-				   POOL_CALLS_MAX, "sequence_length", 0);
+	struct service *service = arg;
+	const struct throttle_limits *throttle = identities_limits(service->identities);
+	json_t *limits = json_pack("{s:i, s:i, s:i, s:i}", "actions_per_minute",
+				   (int)throttle->calls_per_minute, "triggers_per_minute", (int)throttle->fires_per_minute,
+				   "concurrent_actions", (int)throttle->concurrent, "sequence_length", SEQUENCE_MAX);
 
 	limits_describe(limits);
 	http_reply(request, 200, json_pack("{s:s, s:{s:s, s:s}, s:[s], s:o, s:o}", "description", "OpenWhisk", "support", "github", "",
@@ -30,9 +35,9 @@ void route_ping(void *arg, struct http_request *request)
 	http_reply_text(request, 200, "pong");
 }
 
-void route_namespaces(void *arg, struct http_request *request)
+void route_apis(void *arg, struct http_request *request)
 {
-	http_reply(request, 200, json_pack("[s]", "guest"));
+	http_reply(request, 200, json_pack("{s:[]}", "apis"));
 }
 
 void route_status(void *arg, struct http_request *request)

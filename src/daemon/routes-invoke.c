@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-/* POST /actions/{name}: a call, waited for or not. */
+/* POST of an action: a call, waited for or not. POST of a trigger. */
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
-#include "base/log.h"
-#include "daemon/action.h"
-#include "daemon/pool.h"
-#include "daemon/routes.h"
-#include "store/store.h"
+#include "daemon/document.h"
+#include "daemon/fire.h"
+#include "daemon/identity.h"
+#include "daemon/invoke.h"
+#include "daemon/pool-internal.h"
+#include "daemon/routes-entity.h"
+#include "daemon/throttle.h"
 
 #define WAIT_MS_MAX 60000
 
@@ -60,15 +63,11 @@ static void on_called(void *arg, enum outcome_status status, const json_t *recor
 	free(waiter);
 }
 
-static void refuse(struct http_request *request, int r, const struct err *err)
-{
-	http_reply_error(request, r == -EAGAIN ? 429 : 503, "%s", err->text);
-}
-
-static void invoke_and_wait(struct service *service, struct http_request *request, const struct call_request *call, bool result_only,
-			    int64_t wait_ms)
+static void call_and_wait(struct service *service, struct http_request *request, const struct invocation *invocation, bool result_only,
+			  int64_t wait_ms)
 {
 	struct timeval after = { .tv_sec = wait_ms / 1000, .tv_usec = (wait_ms % 1000) * 1000 };
+	struct invoker invoker = { service->pool, service->store };
 	struct waiter *waiter = calloc(1, sizeof(*waiter));
 	struct err err;
 	int r = -ENOMEM;
@@ -77,7 +76,7 @@ static void invoke_and_wait(struct service *service, struct http_request *reques
 	if (waiter)
 		waiter->timer = evtimer_new(service->base, on_wait_over, waiter);
 	if (waiter && waiter->timer && !event_add(waiter->timer, &after))
-		r = pool_submit(service->pool, call, (struct call_done){ on_called, waiter }, waiter->id, &err);
+		r = invoke(&invoker, invocation, (struct call_done){ on_called, waiter }, waiter->id, &err);
 	if (r == 0) {
 		waiter->request = request;
 		waiter->result_only = result_only;
@@ -86,7 +85,7 @@ static void invoke_and_wait(struct service *service, struct http_request *reques
 	if (waiter && waiter->timer)
 		event_free(waiter->timer);
 	free(waiter);
-	refuse(request, r, &err);
+	entity_fail(request, r, &err);
 }
 
 static int query_wait(struct http_request *request, int64_t *ret)
@@ -105,8 +104,9 @@ static int query_wait(struct http_request *request, int64_t *ret)
 	return 0;
 }
 
-static void invoke(struct service *service, struct http_request *request, const struct call_request *call)
+static void call(struct service *service, struct http_request *request, const struct invocation *invocation)
 {
+	struct invoker invoker = { service->pool, service->store };
 	bool blocking = false, result_only = false;
 	char id[ACTIVATION_ID_SIZE];
 	int64_t wait_ms = WAIT_MS_MAX;
@@ -117,57 +117,117 @@ static void invoke(struct service *service, struct http_request *request, const 
 	    query_wait(request, &wait_ms) < 0)
 		return;
 	if (blocking) {
-		invoke_and_wait(service, request, call, result_only, wait_ms);
+		call_and_wait(service, request, invocation, result_only, wait_ms);
 		return;
 	}
-	r = pool_submit(service->pool, call, (struct call_done){ 0 }, id, &err);
+	r = invoke(&invoker, invocation, (struct call_done){ 0 }, id, &err);
 	if (r < 0)
-		refuse(request, r, &err);
+		entity_fail(request, r, &err);
 	else
 		accept_call(request, id);
 }
 
-/* With the annotation "final", a body must not override parameters of the action. */
-static bool overrides_final(const json_t *document, const json_t *body)
+/* With the annotation "final", a body must not override parameters. */
+static bool overrides_final(const struct resolved *action, const json_t *body)
 {
 	json_t *pair;
 	size_t i;
 
-	if (!json_is_true(action_annotation(document, "final")))
+	if (!json_is_true(document_annotation(action->document, "final")))
 		return false;
-	json_array_foreach(json_object_get(document, "parameters"), i, pair)
+	json_array_foreach(action->parameters, i, pair)
 		if (json_object_get(body, json_string_value(json_object_get(pair, "key"))))
 			return true;
 	return false;
 }
 
-void route_action_invoke(void *arg, struct http_request *request)
+static void invoke_route(struct service *service, struct http_request *request, unsigned int names)
 {
-	struct call_request call = { .name = http_segment(request, 1), .transaction = http_transaction(request) };
-	json_t *body, *document, *arguments;
-	struct service *service = arg;
+	const struct identity *caller = http_identity(request);
+	struct resolved action;
+	json_t *body, *arguments;
+	struct path path;
 	struct err err;
 	int r;
 
-	if (!routes_namespace(request, &call.ns) || http_body_object(request, LIMITS_PAYLOAD_MAX, &body) < 0)
+	if (!entity_path(request, names, true, &path) || http_body_object(request, LIMITS_PAYLOAD_MAX, &body) < 0)
 		return;
-	r = store_action_get(service->store, call.ns, call.name, &document, &err);
+	r = resolve_action(service->store, caller->ns, &path, &action, &err);
 	if (r < 0) {
-		if (r != -ENOENT)
-			log_error("%s", err.text);
-		http_reply_error(request, r == -ENOENT ? 404 : 500, "%s", r == -ENOENT ? "The requested resource does not exist." : err.text);
+		entity_fail(request, r, &err);
 		json_decref(body);
 		return;
 	}
-	if (overrides_final(document, body)) {
+	if (overrides_final(&action, body)) {
 		http_reply_error(request, 400, "Request defines parameters that are not allowed (e.g., reserved properties).");
 	} else {
-		arguments = action_arguments(document, body);
-		call.document = document;
-		call.arguments = arguments;
-		invoke(service, request, &call);
+		arguments = document_arguments(action.parameters, body);
+		call(service, request, &(struct invocation){
+			.ns = caller->ns, .key = caller->key, .transaction = http_transaction(request), .action = &action,
+			.arguments = arguments, .throttle = caller->throttle,
+		});
 		json_decref(arguments);
 	}
 	json_decref(body);
-	json_decref(document);
+	resolved_clear(&action);
+}
+
+void route_action_invoke(void *arg, struct http_request *request)
+{
+	invoke_route(arg, request, 1);
+}
+
+void route_packaged_invoke(void *arg, struct http_request *request)
+{
+	invoke_route(arg, request, 2);
+}
+
+static void fire_and_answer(struct service *service, struct http_request *request, const struct path *path, const json_t *trigger,
+			    json_t *payload)
+{
+	const struct identity *caller = http_identity(request);
+	struct invoker invoker = { service->pool, service->store };
+	json_t *headers = http_headers(request);
+	char id[ACTIVATION_ID_SIZE];
+	bool fired;
+
+	/* The caller's key is for us, not for whatever a rule calls. */
+	json_object_del(headers, "authorization");
+
+	fired = fire(&invoker, &(struct firing){
+		.ns = path->ns, .name = path->name, .key = caller->key, .transaction = http_transaction(request), .trigger = trigger,
+		.payload = payload, .headers = headers, .throttle = caller->throttle,
+	}, id);
+	json_decref(headers);
+	if (fired)
+		accept_call(request, id);
+	else
+		http_reply_empty(request, 204);
+}
+
+void route_trigger_fire(void *arg, struct http_request *request)
+{
+	struct service *service = arg;
+	char local[PATH_TEXT_SIZE];
+	json_t *body, *trigger;
+	struct store_key key;
+	struct path path;
+	struct err err;
+	int r;
+
+	if (!entity_path(request, 1, false, &path) || http_body_object(request, LIMITS_PAYLOAD_MAX, &body) < 0)
+		return;
+	if (!body)
+		body = json_object();
+	key = entity_key(STORE_TRIGGERS, &path, local);
+	r = throttle_fire(http_identity(request)->throttle, epoch_ms(), &err);
+	if (r == 0)
+		r = store_get(service->store, &key, false, &trigger, &err);
+	if (r == 0) {
+		fire_and_answer(service, request, &path, trigger, body);
+		json_decref(trigger);
+	} else {
+		entity_fail(request, r, &err);
+	}
+	json_decref(body);
 }

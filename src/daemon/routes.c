@@ -1,46 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/routes.h"
 
-#include <string.h>
-
 #define NS "/api/v1/namespaces/{}"
+#define OURS "/squeezy/v1"
 
+/* The first that fits is taken: what has a "/" at its end comes before what has none. */
 const struct http_route routes[] = {
-	{ HTTP_GET, "/", true, route_root },
-	{ HTTP_GET, "/api/v1", true, route_api },
-	{ HTTP_GET, "/ping", true, route_ping },
-	{ HTTP_GET, "/api/v1/namespaces", false, route_namespaces },
-	{ HTTP_GET, NS "/actions", false, route_action_list },
-	{ HTTP_PUT, NS "/actions/{}", false, route_action_put },
-	{ HTTP_GET, NS "/actions/{}", false, route_action_get },
-	{ HTTP_DELETE, NS "/actions/{}", false, route_action_delete },
-	{ HTTP_POST, NS "/actions/{}", false, route_action_invoke },
-	{ HTTP_PUT, NS "/actions/{}/{}", false, route_packaged },
-	{ HTTP_GET, NS "/actions/{}/{}", false, route_packaged },
-	{ HTTP_DELETE, NS "/actions/{}/{}", false, route_packaged },
-	{ HTTP_POST, NS "/actions/{}/{}", false, route_packaged },
-	{ HTTP_GET, NS "/activations", false, route_activation_list },
-	{ HTTP_GET, NS "/activations/{}", false, route_activation_get },
-	{ HTTP_GET, NS "/activations/{}/logs", false, route_activation_logs },
-	{ HTTP_GET, NS "/activations/{}/result", false, route_activation_result },
-	{ HTTP_GET, "/squeezy/v1/status", false, route_status },
-	{ HTTP_GET, "/squeezy/v1/vms/{}/partitions/{}", false, route_inspect },
-	{ HTTP_GET, "/squeezy/v1/reclaims", false, route_reclaims },
-	{ HTTP_GET, "/squeezy/v1/samples", false, route_samples },
-	{ HTTP_DELETE, "/squeezy/v1/samples", false, route_samples_clear },
-	{ HTTP_POST, "/squeezy/v1/evict", false, route_evict },
-	{ HTTP_POST, "/squeezy/v1/shutdown", false, route_shutdown },
+	{ HTTP_GET, "/", HTTP_OPEN, route_root },
+	{ HTTP_GET, "/api/v1", HTTP_OPEN, route_api },
+	{ HTTP_GET, "/ping", HTTP_OPEN, route_ping },
+	{ HTTP_GET, "/api/v1/namespaces", HTTP_KEY, route_namespaces },
+	{ HTTP_GET, NS "/limits", HTTP_KEY, route_limits },
+	{ HTTP_GET, NS "/actions/{}/", HTTP_KEY, route_package_actions },
+	{ HTTP_GET, NS "/actions", HTTP_KEY, route_action_list },
+	{ HTTP_PUT, NS "/actions/{}", HTTP_KEY, route_action_put },
+	{ HTTP_GET, NS "/actions/{}", HTTP_KEY, route_action_get },
+	{ HTTP_DELETE, NS "/actions/{}", HTTP_KEY, route_action_delete },
+	{ HTTP_POST, NS "/actions/{}", HTTP_KEY, route_action_invoke },
+	{ HTTP_PUT, NS "/actions/{}/{}", HTTP_KEY, route_packaged_put },
+	{ HTTP_GET, NS "/actions/{}/{}", HTTP_KEY, route_packaged_get },
+	{ HTTP_DELETE, NS "/actions/{}/{}", HTTP_KEY, route_packaged_delete },
+	{ HTTP_POST, NS "/actions/{}/{}", HTTP_KEY, route_packaged_invoke },
+	{ HTTP_GET, NS "/packages", HTTP_KEY, route_package_list },
+	{ HTTP_PUT, NS "/packages/{}", HTTP_KEY, route_package_put },
+	{ HTTP_GET, NS "/packages/{}", HTTP_KEY, route_package_get },
+	{ HTTP_DELETE, NS "/packages/{}", HTTP_KEY, route_package_delete },
+	{ HTTP_GET, NS "/triggers", HTTP_KEY, route_trigger_list },
+	{ HTTP_PUT, NS "/triggers/{}", HTTP_KEY, route_trigger_put },
+	{ HTTP_GET, NS "/triggers/{}", HTTP_KEY, route_trigger_get },
+	{ HTTP_DELETE, NS "/triggers/{}", HTTP_KEY, route_trigger_delete },
+	{ HTTP_POST, NS "/triggers/{}", HTTP_KEY, route_trigger_fire },
+	{ HTTP_GET, NS "/rules", HTTP_KEY, route_rule_list },
+	{ HTTP_PUT, NS "/rules/{}", HTTP_KEY, route_rule_put },
+	{ HTTP_GET, NS "/rules/{}", HTTP_KEY, route_rule_get },
+	{ HTTP_DELETE, NS "/rules/{}", HTTP_KEY, route_rule_delete },
+	{ HTTP_POST, NS "/rules/{}", HTTP_KEY, route_rule_set },
+	{ HTTP_GET, NS "/activations", HTTP_KEY, route_activation_list },
+	{ HTTP_GET, NS "/activations/{}", HTTP_KEY, route_activation_get },
+	{ HTTP_GET, NS "/activations/{}/logs", HTTP_KEY, route_activation_logs },
+	{ HTTP_GET, NS "/activations/{}/result", HTTP_KEY, route_activation_result },
+	/* There is no API gateway: no API is defined, which is what clients that ask want to hear. */
+	{ HTTP_GET, "/api/v1/web/whisk.system/apimgmt/getApi", HTTP_OPEN, route_apis },
+	{ HTTP_GET, "/api/v1/web/whisk.system/apimgmt/getApi.http", HTTP_OPEN, route_apis },
+	{ HTTP_ANY, "/api/v1/web/{}/{}/{}/{*}", HTTP_OPEN, route_web },
+	{ HTTP_GET, OURS "/status", HTTP_ADMIN, route_status },
+	{ HTTP_GET, OURS "/vms/{}/partitions/{}", HTTP_ADMIN, route_inspect },
+	{ HTTP_GET, OURS "/reclaims", HTTP_ADMIN, route_reclaims },
+	{ HTTP_GET, OURS "/samples", HTTP_ADMIN, route_samples },
+	{ HTTP_DELETE, OURS "/samples", HTTP_ADMIN, route_samples_clear },
+	{ HTTP_GET, OURS "/keys", HTTP_ADMIN, route_key_list },
+	{ HTTP_POST, OURS "/keys", HTTP_ADMIN, route_key_add },
+	{ HTTP_DELETE, OURS "/keys/{}", HTTP_ADMIN, route_key_remove },
+	{ HTTP_POST, OURS "/evict", HTTP_ADMIN, route_evict },
+	{ HTTP_POST, OURS "/shutdown", HTTP_ADMIN, route_shutdown },
 	{ 0 },
 };
-
-bool routes_namespace(struct http_request *request, const char **ret)
-{
-	const char *asked = http_segment(request, 0);
-
-	if (!strcmp(asked, "_") || !strcmp(asked, "guest")) {
-		*ret = "guest";
-		return true;
-	}
-	http_reply_error(request, 403, "The supplied authentication is not authorized to access '%.256s'.", asked);
-	return false;
-}

@@ -13,39 +13,70 @@ struct service {
 	struct event_base *base;
 	struct store *store;
 	struct pool *pool;
+	struct identities *identities;
 	void (*shut_down)(void *arg);	/* POST /squeezy/v1/shutdown */
 	void *shut_down_arg;
 };
 
 extern const struct http_route routes[];	/* ends with a NULL path */
 
-/* "_" and the caller's own namespace are the same; anything else is answered (403) and false. *ret is static. */
-bool routes_namespace(struct http_request *request, const char **ret);
-
 /* For handlers, by file. */
-void route_root(void *arg, struct http_request *request);
-void route_api(void *arg, struct http_request *request);
-void route_ping(void *arg, struct http_request *request);
-void route_namespaces(void *arg, struct http_request *request);
+#define ROUTE(name) void route_##name(void *arg, struct http_request *request)
 
-void route_action_put(void *arg, struct http_request *request);
-void route_action_get(void *arg, struct http_request *request);
-void route_action_delete(void *arg, struct http_request *request);
-void route_action_list(void *arg, struct http_request *request);
-void route_action_invoke(void *arg, struct http_request *request);
-void route_packaged(void *arg, struct http_request *request);
+ROUTE(root);
+ROUTE(api);
+ROUTE(ping);
+ROUTE(apis);
 
-void route_activation_list(void *arg, struct http_request *request);
-void route_activation_get(void *arg, struct http_request *request);
-void route_activation_logs(void *arg, struct http_request *request);
-void route_activation_result(void *arg, struct http_request *request);
+ROUTE(namespaces);
+ROUTE(limits);
+ROUTE(key_list);
+ROUTE(key_add);
+ROUTE(key_remove);
 
-void route_status(void *arg, struct http_request *request);
-void route_inspect(void *arg, struct http_request *request);
-void route_reclaims(void *arg, struct http_request *request);
-void route_samples(void *arg, struct http_request *request);
-void route_samples_clear(void *arg, struct http_request *request);
-void route_evict(void *arg, struct http_request *request);
-void route_shutdown(void *arg, struct http_request *request);
+ROUTE(action_put);
+ROUTE(action_get);
+ROUTE(action_delete);
+ROUTE(action_list);
+ROUTE(action_invoke);
+ROUTE(packaged_put);
+ROUTE(packaged_get);
+ROUTE(packaged_delete);
+ROUTE(packaged_invoke);
+ROUTE(package_actions);
+
+ROUTE(package_put);
+ROUTE(package_get);
+ROUTE(package_delete);
+ROUTE(package_list);
+
+ROUTE(trigger_put);
+ROUTE(trigger_get);
+ROUTE(trigger_delete);
+ROUTE(trigger_list);
+ROUTE(trigger_fire);
+
+ROUTE(rule_put);
+ROUTE(rule_get);
+ROUTE(rule_delete);
+ROUTE(rule_list);
+ROUTE(rule_set);
+
+ROUTE(activation_list);
+ROUTE(activation_get);
+ROUTE(activation_logs);
+ROUTE(activation_result);
+
+ROUTE(web);
+
+ROUTE(status);
+ROUTE(inspect);
+ROUTE(reclaims);
+ROUTE(samples);
+ROUTE(samples_clear);
+ROUTE(evict);
+ROUTE(shutdown);
+
+#undef ROUTE
 
 #endif

@@ -134,7 +134,7 @@ static int random_bytes(uint8_t *bytes, size_t count, struct err *err)
 	return 0;
 }
 
-static int make_key(char key[STATE_KEY_SIZE], struct err *err)
+int state_make_key(char key[STATE_KEY_SIZE], struct err *err)
 {
 	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	uint8_t id[16], secret[KEY_SECRET];
@@ -187,6 +187,6 @@ int state_key(const char *dir, char key[STATE_KEY_SIZE], struct err *err)
 		return 0;
 	if (r != -ENOENT)
 		return err_set(err, -r, "%s: %s", path, strerror(-r));
-	r = make_key(key, err);
+	r = state_make_key(key, err);
 	return r < 0 ? r : write_key(path, key, err);
 }

@@ -16,6 +16,9 @@ int state_open(const char *dir, int *ret_lock_fd, struct err *err);
 /* Ends the QEMUs that an earlier daemon left, and removes its VM directories. The lock must be held. */
 int state_clean_vms(const char *dir, struct err *err);
 
+/* A new "uuid:secret" from getrandom. */
+int state_make_key(char key[STATE_KEY_SIZE], struct err *err);
+
 /* Reads <dir>/api.key, or makes it (0600, from getrandom). */
 int state_key(const char *dir, char key[STATE_KEY_SIZE], struct err *err);
 

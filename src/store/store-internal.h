@@ -6,11 +6,16 @@
 
 /* One per line of the table in store.c. */
 enum statement {
-	STATEMENT_ACTION_PUT,
-	STATEMENT_ACTION_GET,
-	STATEMENT_ACTION_DELETE,
-	STATEMENT_ACTION_LIST,
-	STATEMENT_ACTION_COUNT,
+	STATEMENT_ENTITY_PUT,
+	STATEMENT_ENTITY_GET,
+	STATEMENT_ENTITY_COLLECTION,
+	STATEMENT_ENTITY_CODE,
+	STATEMENT_ENTITY_DELETE,
+	STATEMENT_ENTITY_LIST,
+	STATEMENT_ENTITY_COUNT,
+	STATEMENT_IDENTITY_PUT,
+	STATEMENT_IDENTITY_DELETE,
+	STATEMENT_IDENTITY_LIST,
 	STATEMENT_ACTIVATION_PUT,
 	STATEMENT_ACTIVATION_GET,
 	STATEMENT_ACTIVATION_LIST,
@@ -19,21 +24,31 @@ enum statement {
 	STATEMENT_MAX,
 };
 
-/* A parameter of a statement: text when not NULL, else number. */
+/* A parameter of a statement: text when not NULL, nothing when asked for, else number. */
 struct bind {
 	const char *text;
 	uint64_t number;
+	bool is_null;
 };
 
-#define BINDS_MAX 6
+#define BINDS_MAX 7
 
 /* Runs a statement that returns nothing. *ret_changed (may be NULL): rows it touched. */
 int store_run(struct store *store, enum statement which, const struct bind binds[BINDS_MAX], unsigned int *ret_changed, struct err *err);
 
+/* Compact text of a document; the caller's. */
+int store_dump(const json_t *document, char **ret, struct err *err);
+
+/* Runs one that returns one document; -ENOENT when it returns none. */
+int store_only(struct store *store, enum statement which, const struct bind binds[BINDS_MAX], json_t **ret, struct err *err);
+
 /* Runs one that returns documents: *ret is an array of them. */
 int store_documents(struct store *store, enum statement which, const struct bind binds[BINDS_MAX], json_t **ret, struct err *err);
 
-/* Runs one that returns one number. */
+/* Runs one that returns one text or none; *ret is the caller's, NULL if there is no row or no value. */
+int store_text(struct store *store, enum statement which, const struct bind binds[BINDS_MAX], char **ret, struct err *err);
+
+/* Runs one that returns one number; -ENOENT when it returns none. */
 int store_number(struct store *store, enum statement which, const struct bind binds[BINDS_MAX], uint64_t *ret, struct err *err);
 
 /* Whether the following writes are on the disk when they return, or only in the write-ahead log. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The only file that knows SQLite: opening, schema, statements. entity.c says what the documents are. */
+/* The only file that knows SQLite: opening, schema, statements. entity.c and activation.c say what the documents are. */
 #include "store/store.h"
 
 #include <errno.h>
@@ -10,31 +10,52 @@
 #include "base/err.h"
 #include "store/store-internal.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define BUSY_MS 2000	/* a backup tool may hold the file for a moment */
 
 struct store {
 	sqlite3 *db;
 	sqlite3_stmt *statements[STATEMENT_MAX];
+	bool in_transaction;	/* durability was chosen at its begin and cannot change inside */
 };
 
-static const char schema[] =
+/* What brings the schema from version i to i + 1. */
+static const char *const migrations[SCHEMA_VERSION] = {
 	"CREATE TABLE action (ns TEXT NOT NULL, name TEXT NOT NULL, updated INTEGER NOT NULL, document TEXT NOT NULL,"
 	" PRIMARY KEY (ns, name)) WITHOUT ROWID;"
 	"CREATE INDEX action_updated ON action (ns, updated DESC);"
 	"CREATE TABLE activation (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, ns TEXT NOT NULL, name TEXT NOT NULL,"
 	" start INTEGER NOT NULL, document TEXT NOT NULL);"
 	"CREATE INDEX activation_start ON activation (ns, start DESC);"
-	"PRAGMA user_version = 1;";
+	"PRAGMA user_version = 1;",
 
+	/* The collection is its number in enum store_collection; 0 are actions. */
+	"CREATE TABLE entity (ns TEXT NOT NULL, name TEXT NOT NULL, collection INTEGER NOT NULL, updated INTEGER NOT NULL,"
+	" public INTEGER NOT NULL, document TEXT NOT NULL, code TEXT, PRIMARY KEY (ns, name));"
+	"CREATE INDEX entity_updated ON entity (ns, collection, updated DESC, name);"
+	"INSERT INTO entity SELECT ns, name, 0, updated, 0, json_remove(document, '$.exec.code'), json_extract(document, '$.exec.code')"
+	" FROM action;"
+	"DROP TABLE action;"
+	"CREATE INDEX activation_name ON activation (ns, name, start DESC);"
+	"CREATE TABLE identity (uuid TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;"
+	"PRAGMA user_version = 2;",
+};
+
+#define IN_COLLECTION "ns = ?1 AND collection = ?2 AND (?3 IS NULL OR (name > ?3 || '/' AND name < ?3 || '0')) AND (NOT ?4 OR public)"
 #define IN_RANGE "ns = ?1 AND (?2 = '' OR name = ?2) AND start BETWEEN ?3 AND ?4"
 
 static const char *const sql[STATEMENT_MAX] = {
-	[STATEMENT_ACTION_PUT] = "INSERT OR REPLACE INTO action (ns, name, updated, document) VALUES (?1, ?2, ?3, ?4)",
-	[STATEMENT_ACTION_GET] = "SELECT document FROM action WHERE ns = ?1 AND name = ?2",
-	[STATEMENT_ACTION_DELETE] = "DELETE FROM action WHERE ns = ?1 AND name = ?2",
-	[STATEMENT_ACTION_LIST] = "SELECT document FROM action WHERE ns = ?1 ORDER BY updated DESC, name LIMIT ?2 OFFSET ?3",
-	[STATEMENT_ACTION_COUNT] = "SELECT count(*) FROM action WHERE ns = ?1",
+	[STATEMENT_ENTITY_PUT] = "INSERT OR REPLACE INTO entity (ns, name, collection, updated, public, document, code)"
+				 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	[STATEMENT_ENTITY_GET] = "SELECT document FROM entity WHERE ns = ?1 AND name = ?2 AND collection = ?3",
+	[STATEMENT_ENTITY_COLLECTION] = "SELECT collection FROM entity WHERE ns = ?1 AND name = ?2",
+	[STATEMENT_ENTITY_CODE] = "SELECT code FROM entity WHERE ns = ?1 AND name = ?2",
+	[STATEMENT_ENTITY_DELETE] = "DELETE FROM entity WHERE ns = ?1 AND name = ?2 AND collection = ?3",
+	[STATEMENT_ENTITY_LIST] = "SELECT document FROM entity WHERE " IN_COLLECTION " ORDER BY updated DESC, name LIMIT ?5 OFFSET ?6",
+	[STATEMENT_ENTITY_COUNT] = "SELECT count(*) FROM entity WHERE " IN_COLLECTION,
+	[STATEMENT_IDENTITY_PUT] = "INSERT OR REPLACE INTO identity (uuid, document) VALUES (?1, ?2)",
+	[STATEMENT_IDENTITY_DELETE] = "DELETE FROM identity WHERE uuid = ?1",
+	[STATEMENT_IDENTITY_LIST] = "SELECT document FROM identity ORDER BY uuid",
 	[STATEMENT_ACTIVATION_PUT] = "INSERT INTO activation (id, ns, name, start, document) VALUES (?1, ?2, ?3, ?4, ?5)",
 	[STATEMENT_ACTIVATION_GET] = "SELECT document FROM activation WHERE id = ?1 AND ns = ?2",
 	[STATEMENT_ACTIVATION_LIST] = "SELECT document FROM activation WHERE " IN_RANGE " ORDER BY start DESC, seq DESC LIMIT ?5 OFFSET ?6",
@@ -67,6 +88,8 @@ static int execute(struct store *store, const char *text, const char *what, stru
 
 int store_set_durable(struct store *store, bool durable, struct err *err)
 {
+	if (store->in_transaction)
+		return 0;
 	return execute(store, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", "set durability", err);
 }
 
@@ -97,8 +120,8 @@ static int bring_up_to_date(struct store *store, const char *path, struct err *e
 	if (version == SCHEMA_VERSION)
 		return 0;
 	r = execute(store, "BEGIN IMMEDIATE", "make its tables", err);
-	if (r == 0)
-		r = execute(store, schema, "make its tables", err);
+	for (int i = version; r == 0 && i < SCHEMA_VERSION; i++)
+		r = execute(store, migrations[i], "make its tables", err);
 	return r < 0 ? r : execute(store, "COMMIT", "make its tables", err);
 }
 
@@ -152,7 +175,9 @@ static sqlite3_stmt *bind_all(struct store *store, enum statement which, const s
 	int count = sqlite3_bind_parameter_count(statement);
 
 	for (int i = 0; i < count; i++) {
-		if (binds[i].text)
+		if (binds[i].is_null)
+			sqlite3_bind_null(statement, i + 1);
+		else if (binds[i].text)
 			sqlite3_bind_text(statement, i + 1, binds[i].text, -1, SQLITE_STATIC);
 		else
 			sqlite3_bind_int64(statement, i + 1, (sqlite3_int64)binds[i].number);
@@ -205,10 +230,47 @@ int store_number(struct store *store, enum statement which, const struct bind bi
 	sqlite3_stmt *statement = bind_all(store, which, binds);
 	int r = 0;
 
-	if (sqlite3_step(statement) == SQLITE_ROW)
+	int step = sqlite3_step(statement);
+
+	if (step == SQLITE_ROW)
 		*ret = (uint64_t)sqlite3_column_int64(statement, 0);
 	else
-		r = fail(store, "count", err);
+		r = step == SQLITE_DONE ? err_set(err, ENOENT, "store: nothing found") : fail(store, "read", err);
 	unbind(statement);
 	return r;
+}
+
+int store_text(struct store *store, enum statement which, const struct bind binds[BINDS_MAX], char **ret, struct err *err)
+{
+	sqlite3_stmt *statement = bind_all(store, which, binds);
+	int step = sqlite3_step(statement), r = 0;
+	const char *text = step == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+
+	*ret = text ? strdup(text) : NULL;
+	if (text && !*ret)
+		r = err_set(err, ENOMEM, "store: out of memory");
+	else if (step != SQLITE_ROW && step != SQLITE_DONE)
+		r = fail(store, "read", err);
+	unbind(statement);
+	return r;
+}
+
+int store_begin(struct store *store, struct err *err)
+{
+	int r = store_set_durable(store, true, err);
+
+	if (r == 0)
+		r = execute(store, "BEGIN IMMEDIATE", "begin a change", err);
+	store->in_transaction = r == 0;
+	return r;
+}
+
+int store_end(struct store *store, bool commit, struct err *err)
+{
+	store->in_transaction = false;
+	if (!commit || execute(store, "COMMIT", "complete a change", err) < 0) {
+		(void)execute(store, "ROLLBACK", "undo a change", NULL);
+		return commit ? -EIO : 0;
+	}
+	return 0;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What outlives the daemon: actions and activation records, in one SQLite file (write-ahead log). Documents are JSON objects as the
- * REST API shows them; the columns beside them are only what we look up and sort by.
+ * What outlives the daemon: entities (actions, packages, triggers, rules), identities and activation records, in one SQLite file
+ * (write-ahead log). Documents are JSON objects as the REST API shows them; the columns beside them are only what we look up and sort by.
  *
- * Durable when the function returns: actions (put, delete). Activation records survive a crash of the daemon; a crash of the machine
- * may take those of the last moments before the next action is put. Synchronous; below a millisecond on a disk that keeps up.
- * Returns 0 or -errno and fills err: -ENOENT no such document, -EEXIST, -ENOSPC disk full, -EBADMSG the file is no store of ours,
- * -EPROTONOSUPPORT written by a newer version, -EIO. Documents handed out are owned by the caller.
+ * Durable when the function returns: entities and identities (put, delete). Activation records survive a crash of the daemon; a crash of
+ * the machine may take those of the last moments before the next entity is put. Synchronous; below a millisecond on a disk that keeps up.
+ * Returns 0 or -errno and fills err: -ENOENT no such document, -EISNAM the name is one of another collection, -EEXIST, -ENOSPC disk
+ * full, -EBADMSG the file is no store of ours, -EPROTONOSUPPORT written by a newer version, -EIO. Documents handed out are owned by the
+ * caller.
  */
 #ifndef SQUEEZY_STORE_STORE_H
 #define SQUEEZY_STORE_STORE_H
@@ -22,14 +23,47 @@ struct store;
 int store_open(const char *path, struct store **ret, struct err *err);
 void store_close(struct store *store);	/* NULL is fine */
 
-/* Put replaces what is there. updated_ms (epoch) is what lists are sorted by, newest first. */
-int store_action_put(struct store *store, const char *ns, const char *name, uint64_t updated_ms, const json_t *document, struct err *err);
-int store_action_get(struct store *store, const char *ns, const char *name, json_t **ret, struct err *err);
-int store_action_delete(struct store *store, const char *ns, const char *name, struct err *err);
+/* A name belongs to one collection of its namespace. Actions of a package are named "package/action". */
+enum store_collection {
+	STORE_ACTIONS,
+	STORE_PACKAGES,
+	STORE_TRIGGERS,
+	STORE_RULES,
+	STORE_COLLECTIONS
+};
 
-/* limit: at most that many; *ret is an array. */
-int store_action_list(struct store *store, const char *ns, unsigned int limit, unsigned int skip, json_t **ret, struct err *err);
-int store_action_count(struct store *store, const char *ns, uint64_t *ret, struct err *err);
+struct store_key {
+	enum store_collection collection;
+	const char *ns, *name;
+};
+
+/*
+ * Put replaces what is there. The document's "updated" (epoch ms) is what lists are sorted by, newest first; its "publish" makes it
+ * public. exec.code is kept apart, so that neither lists nor warm calls read it: get brings it back on demand.
+ */
+int store_put(struct store *store, const struct store_key *key, const json_t *document, struct err *err);
+int store_get(struct store *store, const struct store_key *key, bool with_code, json_t **ret, struct err *err);
+int store_delete(struct store *store, const struct store_key *key, struct err *err);
+
+/* All writes between begin and end(commit true) become durable together, or none does. Not nested. */
+int store_begin(struct store *store, struct err *err);
+int store_end(struct store *store, bool commit, struct err *err);
+
+struct store_query {
+	enum store_collection collection;
+	const char *ns;
+	const char *package;		/* its actions only; NULL: no such bound */
+	bool public_only;
+	unsigned int limit, skip;
+};
+
+int store_list(struct store *store, const struct store_query *query, json_t **ret, struct err *err);	/* *ret is an array */
+int store_count(struct store *store, const struct store_query *query, uint64_t *ret, struct err *err);
+
+/* Identities: documents {"namespace","uuid",...}, by uuid. The list holds all. */
+int store_identity_put(struct store *store, const char *uuid, const json_t *document, struct err *err);
+int store_identity_delete(struct store *store, const char *uuid, struct err *err);
+int store_identity_list(struct store *store, json_t **ret, struct err *err);
 
 /* Which activations: name NULL means every action; since and upto are epoch ms of their start, inclusive. */
 struct store_range {

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "daemon/action.h"
+#include "daemon/document.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -20,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (action_put(request, NULL, "guest", "name", 1700000000000, &document, &err)) {
 		must(err.code && err.text[0]);
 	} else {
-		json_t *arguments = action_arguments(document, NULL);
+		json_t *arguments = document_arguments(json_object_get(document, "parameters"), NULL);
 		json_t *summary = action_summary(document);
 		json_t *bare = action_without_code(document);
 

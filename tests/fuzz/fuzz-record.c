@@ -11,7 +11,9 @@ static void check(enum outcome_phase phase, int status, const json_t *body)
 	struct limits limits = limits_default();
 	struct call_times times = { .cold = true };
 	json_t *object = limits_json(&limits), *record, *summary;
-	struct record_call call = { "0", "guest", "f", "0.0.1", "python:3", object };
+	struct record_call call = {
+		.activation_id = "0", .ns = "guest", .name = "f", .version = "0.0.1", .kind = "python:3", .path = "guest/f", .limits = object,
+	};
 	struct outcome outcome;
 
 	outcome_from_answer(phase, &limits, status, body, &outcome);

@@ -14,7 +14,7 @@
 
 struct container {
 	char id[40];
-	char code[64];
+	char code[4096];
 	json_t *env;
 	int partition;
 	int delete_tries;
@@ -222,6 +222,10 @@ static void run(struct h2_call *call, struct container *container, json_t *body)
 		answer(call, 502, json_pack("{s:s, s:s, s:i, s:[]}", "error", "large", "reason", "result-too-large", "size", 2000000, "logs"));
 	else if (!strcmp(code, "exited") || !strcmp(code, "oom") || !strcmp(code, "timeout") || !strcmp(code, "bad-result"))
 		refuse(call, 502, code);
+	else if (!strncmp(code, "result ", 7))
+		answer_run(call, json_loads(code + 7, JSON_DECODE_ANY, NULL));
+	else if (!strcmp(code, "add"))
+		answer_run(call, json_pack("{s:I}", "n", json_integer_value(json_object_get(value, "n")) + 1));
 	else if (sscanf(code, "sleep %d", &ms) == 1)
 		run_later(call, ms, json_incref(value));
 	else

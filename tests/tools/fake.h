@@ -20,6 +20,7 @@
  *	die			the whole process ends		exited, oom, timeout	the agent's reasons
  *	bad-result, large	more of them			garbage			the run's answer is not JSON
  *	flood			the answer is 70 MiB long	log			writes two lines, and too many
+ *	result JSON		returns that		add			returns {"n": arguments.n + 1}
  *	leave			like echo, and its container ends a moment later
  *	env			returns what init got as env	init-error, init-oom, init-exited, init-timeout	the same for init
  */

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "daemon/action.h"
+#include "daemon/document.h"
 #include "daemon/limits.h"
 
 static const struct {
@@ -65,15 +66,15 @@ static void test_names(void **state)
 	char name[300];
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-		assert_true(action_name_ok(good[i]));
+		assert_true(document_name_ok(good[i]));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_false(action_name_ok(bad[i]));
+		assert_false(document_name_ok(bad[i]));
 	memset(name, 'a', sizeof(name));
 	name[256] = '\0';
-	assert_true(action_name_ok(name));
+	assert_true(document_name_ok(name));
 	name[256] = 'a';
 	name[257] = '\0';
-	assert_false(action_name_ok(name));
+	assert_false(document_name_ok(name));
 }
 
 static void test_binary(void **state)
@@ -126,7 +127,7 @@ static void test_create_and_update(void **state)
 	assert_json(second, "parameters", "[{\"key\":\"x\",\"value\":1}]");
 	assert_json(third, "version", "\"2.0.0\"");
 	assert_json(third, "annotations", "[{\"key\":\"provide-api-key\",\"value\":false},{\"key\":\"exec\",\"value\":\"python:3\"}]");
-	arguments = action_arguments(third, body);
+	arguments = document_arguments(json_object_get(third, "parameters"), body);
 	assert_int_equal(json_object_size(arguments), 2);
 	json_decref(arguments);
 	json_decref(body);

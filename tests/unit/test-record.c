@@ -104,7 +104,10 @@ static void test_logs(void **state)
 static void test_record(void **state)
 {
 	json_t *limits_object = json_loads("{\"memory\": 256}", 0, NULL), *body = json_loads("{\"result\": {\"error\": 1}}", 0, NULL);
-	struct record_call call = { "0123456789abcdef0123456789abcdef", "guest", "f", "0.0.3", "python:3", limits_object };
+	struct record_call call = {
+		.activation_id = "0123456789abcdef0123456789abcdef", .ns = "guest", .name = "f", .version = "0.0.3", .kind = "python:3",
+		.path = "guest/f", .limits = limits_object,
+	};
 	struct call_times times = { .start_ms = 1000, .end_ms = 1030, .wait_ms = 5, .init_ms = 10, .run_ms = 20, .cold = true };
 	struct limits limits = limits_default();
 	struct outcome outcome;

@@ -50,16 +50,18 @@ static struct store *open_store(void)
 
 static void put_action(struct store *store, const char *ns, const char *name, uint64_t updated, int value)
 {
-	json_t *document = json_pack("{s:i}", "value", value);
+	const struct store_key key = { STORE_ACTIONS, ns, name };
+	json_t *document = json_pack("{s:i, s:I}", "value", value, "updated", (json_int_t)updated);
 
-	assert_int_equal(store_action_put(store, ns, name, updated, document, NULL), 0);
+	assert_int_equal(store_put(store, &key, document, NULL), 0);
 	json_decref(document);
 }
 
 static int value_of(struct store *store, const char *ns, const char *name)
 {
+	const struct store_key key = { STORE_ACTIONS, ns, name };
 	json_t *document;
-	int r = store_action_get(store, ns, name, &document, NULL), value;
+	int r = store_get(store, &key, true, &document, NULL), value;
 
 	if (r < 0)
 		return r;
@@ -70,6 +72,8 @@ static int value_of(struct store *store, const char *ns, const char *name)
 
 static void test_actions(void **state)
 {
+	struct store_query query = { .collection = STORE_ACTIONS, .ns = "a", .limit = 1 };
+	const struct store_key one = { STORE_ACTIONS, "a", "one" };
 	struct store *store = open_store();
 	uint64_t count;
 	json_t *list;
@@ -82,17 +86,19 @@ static void test_actions(void **state)
 	assert_int_equal(value_of(store, "b", "one"), 3);
 	assert_int_equal(value_of(store, "a", "none"), -ENOENT);
 	assert_int_equal(value_of(store, "a", "one' OR '1'='1"), -ENOENT);
-	assert_int_equal(store_action_count(store, "a", &count, NULL), 0);
+	assert_int_equal(store_count(store, &query, &count, NULL), 0);
 	assert_int_equal(count, 2);
-	assert_int_equal(store_action_list(store, "a", 1, 0, &list, NULL), 0);
+	assert_int_equal(store_list(store, &query, &list, NULL), 0);
 	assert_int_equal(json_array_size(list), 1);
 	assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "value")), 4);
 	json_decref(list);
-	assert_int_equal(store_action_list(store, "a", 10, 1, &list, NULL), 0);
+	query.limit = 10;
+	query.skip = 1;
+	assert_int_equal(store_list(store, &query, &list, NULL), 0);
 	assert_int_equal(json_array_size(list), 1);
 	json_decref(list);
-	assert_int_equal(store_action_delete(store, "a", "one", NULL), 0);
-	assert_int_equal(store_action_delete(store, "a", "one", NULL), -ENOENT);
+	assert_int_equal(store_delete(store, &one, NULL), 0);
+	assert_int_equal(store_delete(store, &one, NULL), -ENOENT);
 	store_close(store);
 }
 

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Activation records as documents. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "store/store-internal.h"
+
+#define TRIM_EVERY 256	/* activations between two looks at the number of records */
+
+static int trim(struct store *store, uint64_t start_ms, struct err *err)
+{
+	struct bind binds[BINDS_MAX] = { { .number = STORE_ACTIVATIONS_MAX } };
+
+	if (start_ms % TRIM_EVERY)
+		return 0;
+	return store_run(store, STATEMENT_ACTIVATION_TRIM, binds, NULL, err);
+}
+
+int store_activation_put(struct store *store, const char *id, const char *ns, const char *name, uint64_t start_ms,
+			 const json_t *document, struct err *err)
+{
+	char *text;
+	int r = store_dump(document, &text, err);
+
+	if (r < 0)
+		return r;
+	r = store_set_durable(store, false, err);
+	if (r == 0) {
+		struct bind binds[BINDS_MAX] = { { .text = id }, { .text = ns }, { .text = name }, { .number = start_ms }, { .text = text } };
+
+		r = store_run(store, STATEMENT_ACTIVATION_PUT, binds, NULL, err);
+	}
+	free(text);
+	return r < 0 ? r : trim(store, start_ms, err);
+}
+
+int store_activation_get(struct store *store, const char *ns, const char *id, json_t **ret, struct err *err)
+{
+	struct bind binds[BINDS_MAX] = { { .text = id }, { .text = ns } };
+
+	return store_only(store, STATEMENT_ACTIVATION_GET, binds, ret, err);
+}
+
+static void fill_range(const struct store_range *range, struct bind binds[BINDS_MAX])
+{
+	binds[0] = (struct bind){ .text = range->ns };
+	binds[1] = (struct bind){ .text = range->name ? range->name : "" };
+	binds[2] = (struct bind){ .number = range->since_ms };
+	binds[3] = (struct bind){ .number = range->upto_ms };
+	binds[4] = (struct bind){ .number = range->limit };
+	binds[5] = (struct bind){ .number = range->skip };
+}
+
+int store_activation_list(struct store *store, const struct store_range *range, json_t **ret, struct err *err)
+{
+	struct bind binds[BINDS_MAX];
+
+	fill_range(range, binds);
+	return store_documents(store, STATEMENT_ACTIVATION_LIST, binds, ret, err);
+}
+
+int store_activation_count(struct store *store, const struct store_range *range, uint64_t *ret, struct err *err)
+{
+	struct bind binds[BINDS_MAX];
+
+	fill_range(range, binds);
+	return store_number(store, STATEMENT_ACTIVATION_COUNT, binds, ret, err);
+}
