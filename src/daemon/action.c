@@ -12,14 +12,20 @@
 
 #define MALFORMED DOCUMENT_MALFORMED
 
-/* Kinds we run, by the name a request may give. */
-static const struct {
-	const char *asked;
-	const char *kind;
+/* Kinds by the name a request may give, the kind that is stored, and the agent's. The first of a family is listed first. */
+static const struct kind {
+	const char *asked, *kind, *family;
 } kinds[] = {
-	{ "python:3", "python:3" },
-	{ "python:default", "python:3" },
+	{ "nodejs:20", "nodejs:20", "nodejs" },
+	{ "nodejs:default", "nodejs:20", NULL },
+	{ "python:3", "python:3", "python" },
+	{ "python:3.11", "python:3.11", "python" },
+	{ "python:default", "python:3", NULL },
 };
+
+#define NATIVE_IMAGE	"openwhisk/dockerskeleton"
+#define VALID_KINDS	"'nodejs:20', 'nodejs:default', 'python:3', 'python:3.11', 'python:default', 'sequence', " \
+			"and 'blackbox' with the image " NATIVE_IMAGE
 
 bool action_code_is_binary(const char *code)
 {
@@ -75,13 +81,48 @@ static int put_components(const json_t *exec, json_t *document, struct err *err)
 	return json_object_set_new(document, "exec", json_pack("{s:s, s:o}", "kind", "sequence", "components", made)) < 0 ? -ENOMEM : 0;
 }
 
+/* The image of native actions, with or without a tag. */
+static bool is_native_image(const char *image)
+{
+	size_t len = strlen(NATIVE_IMAGE);
+
+	return image && !strncmp(image, NATIVE_IMAGE, len) && (!image[len] || image[len] == ':');
+}
+
+static int check_code(const json_t *code, const json_t *main_name, const char *kind, struct err *err)
+{
+	size_t size = json_string_length(code) + json_string_length(main_name);
+
+	if (!json_is_string(code) || (main_name && !json_is_string(main_name)))
+		return err_set(err, EINVAL, MALFORMED "'code' must be a string defined in 'exec' for '%s' actions, and 'main' a string", kind);
+	if (size > LIMITS_CODE_MAX)
+		return err_set(err, EFBIG, "exec larger than allowed: %zu > %u bytes.", size, LIMITS_CODE_MAX);
+	return 0;
+}
+
+static int put_code(const json_t *exec, const char *kind, json_t *document, struct err *err)
+{
+	json_t *code = json_object_get(exec, "code"), *main_name = json_object_get(exec, "main"), *image = json_object_get(exec, "image");
+	json_t *made;
+	int r;
+
+	if (json_is_null(main_name))
+		main_name = NULL;
+	r = check_code(code, main_name, kind, err);
+	if (r < 0)
+		return r;
+	made = json_pack("{s:s, s:O, s:b, s:O*}", "kind", kind, "code", code, "binary", action_code_is_binary(json_string_value(code)), "main",
+			 main_name);
+	if (made && !strcmp(kind, "blackbox"))
+		json_object_set(made, "image", image);
+	return json_object_set_new(document, "exec", made) < 0 ? -ENOMEM : 0;
+}
+
 static int put_exec(const json_t *request, const json_t *before, json_t *document, struct err *err)
 {
 	json_t *exec = json_object_get(request, "exec");
 	const char *asked = json_string_value(json_object_get(exec, "kind"));
-	json_t *code = json_object_get(exec, "code"), *main_name = json_object_get(exec, "main");
 	const char *kind = asked ? resolve_kind(asked) : NULL;
-	json_t *made;
 
 	if (!exec && before)
 		return json_object_set(document, "exec", json_object_get(before, "exec")) < 0 ? -ENOMEM : 0;
@@ -91,18 +132,12 @@ static int put_exec(const json_t *request, const json_t *before, json_t *documen
 		return err_set(err, EINVAL, MALFORMED "'kind' must be a string defined in 'exec'");
 	if (!strcmp(asked, "sequence"))
 		return put_components(exec, document, err);
+	if (!strcmp(asked, "blackbox") && is_native_image(json_string_value(json_object_get(exec, "image"))))
+		kind = "blackbox";
 	if (!kind)
 		return err_set(err, EINVAL, MALFORMED "The specified runtime '%.64s' is not supported by this platform. Valid values are: "
-			       "'python:3', 'python:default'", asked);
-	if (!json_is_string(code) || (main_name && !json_is_string(main_name)))
-		return err_set(err, EINVAL, MALFORMED "'code' must be a string defined in 'exec' for '%s' actions, and 'main' a string", kind);
-	if (json_string_length(code) + json_string_length(main_name) > LIMITS_CODE_MAX)
-		return err_set(err, EFBIG, "exec larger than allowed: %zu > %u bytes.",
-			       json_string_length(code) + json_string_length(main_name), LIMITS_CODE_MAX);
-	made = json_pack("{s:s, s:O, s:b}", "kind", kind, "code", code, "binary", action_code_is_binary(json_string_value(code)));
-	if (made && main_name)
-		json_object_set(made, "main", main_name);
-	return json_object_set_new(document, "exec", made) < 0 ? -ENOMEM : 0;
+			       VALID_KINDS, asked);
+	return put_code(exec, kind, document, err);
 }
 
 /* The resolved kind is an annotation always; whether functions get the key is one from the beginning. */
@@ -185,8 +220,28 @@ struct limits action_limits(const json_t *document)
 	return limits;
 }
 
+const char *action_agent_kind(const json_t *document)
+{
+	const char *kind = json_string_value(json_object_get(json_object_get(document, "exec"), "kind"));
+
+	return kind && !strcmp(kind, "blackbox") ? "native" : kind;
+}
+
 json_t *action_runtimes(void)
 {
-	return json_pack("{s:[{s:s, s:s, s:b, s:b, s:b, s:b}]}", "python", "kind", "python:3", "image", "squeezy/python3", "deprecated", 0,
-			 "default", 1, "attached", 0, "requireMain", 0);
+	json_t *families = json_object(), *family;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (!kinds[i].family)
+			continue;
+		family = json_object_get(families, kinds[i].family);
+		if (!family) {
+			family = json_array();
+			json_object_set_new(families, kinds[i].family, family);
+		}
+		json_array_append_new(family, json_pack("{s:s, s:o, s:b, s:b, s:b, s:b}", "kind", kinds[i].kind, "image",
+							json_sprintf("squeezy/%s", kinds[i].family), "deprecated", 0, "default",
+							json_array_size(family) == 0, "attached", 0, "requireMain", 0));
+	}
+	return families;
 }

@@ -34,6 +34,9 @@ struct limits action_limits(const json_t *document);
 /* True when code is a whole, non-empty base64 text, which is how OpenWhisk tells archives from source. */
 bool action_code_is_binary(const char *code);
 
+/* The agent's name for the runtime of an action with code. Borrowed. */
+const char *action_agent_kind(const json_t *document);
+
 /* Kinds and default, for GET /: {"python":[{...}]}. New object. */
 json_t *action_runtimes(void);
 

@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "daemon/action.h"
 #include "daemon/pool-internal.h"
 
 #define CLAIM_MS	60000	/* a populated partition must be there by then */
@@ -230,7 +231,7 @@ void instance_create(struct machine *machine, struct call *call)
 	/* The claim waits in the guest for the partition that was just asked for. Files of an instance may take a quarter of its limit. */
 	container = (struct vm_container){
 		.id = instance->id, .memory_bytes = instance->memory_bytes, .tmpfs_bytes = instance->memory_bytes / 4,
-		.kind = json_string_value(json_object_get(json_object_get(call->document, "exec"), "kind")), .pids_max = PIDS_MAX,
+		.kind = action_agent_kind(call->document), .pids_max = PIDS_MAX,
 		.timeout_ms = CLAIM_MS,
 	};
 	if (vm_container_create(machine->vm, &container, (struct vm_done){ on_created, instance }, &err) < 0)

@@ -120,6 +120,11 @@ static void fill_init_error(enum outcome_phase phase, const struct limits *limit
 	fill_said(body, "The action failed during initialization: no reason given", ret);
 }
 
+static void fill_run_error(enum outcome_phase phase, const struct limits *limits, const json_t *body, struct outcome *ret)
+{
+	fill_said(body, "The action did not produce a valid response and exited unexpectedly.", ret);
+}
+
 static void fill_bad_result(enum outcome_phase phase, const struct limits *limits, const json_t *body, struct outcome *ret)
 {
 	const char *said = json_string_value(json_object_get(body, "body"));
@@ -145,7 +150,7 @@ static const struct {
 	void (*fill)(enum outcome_phase phase, const struct limits *limits, const json_t *body, struct outcome *ret);
 } reasons[] = {
 	{ "timeout", fill_timeout }, { "exited", fill_exited }, { "oom", fill_oom }, { "init-error", fill_init_error },
-	{ "bad-result", fill_bad_result }, { "result-too-large", fill_too_large },
+	{ "run-error", fill_run_error }, { "bad-result", fill_bad_result }, { "result-too-large", fill_too_large },
 };
 
 static void fill_failure(enum outcome_phase phase, const struct limits *limits, const json_t *body, struct outcome *ret)
