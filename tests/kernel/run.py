@@ -50,6 +50,7 @@ VARIANTS = {
     "placement": Variant(LAYOUT, WITH, "placement,processes,huge,remote,outside", seconds=900),
     "exclusion": Variant(LAYOUT, WITH, "exclusion", seconds=900),
     "init-on-free": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1", WITH, "placement,claim,drain"),
+    "full": Variant(LAYOUT + " psi=1", WITH, "full,reclaim"),
     "off": Variant(""),
     "bad-text": Variant("squeezy=nonsense", "squeezy=nonsense is not <count>x<size>"),
     "bad-zero": Variant("squeezy=0x512M", "is out of range"),

@@ -122,6 +122,16 @@ static uint64_t number_in(const char *path)
 	return strtoull(text, NULL, 10);
 }
 
+uint64_t file_number(const char *path)
+{
+	return number_in(path);
+}
+
+int file_write(const char *path, const char *text)
+{
+	return write_file(path, text, 0);
+}
+
 uint64_t counter(const char *name)
 {
 	char path[128];
@@ -275,6 +285,33 @@ uint64_t cg_event(const char *cgroup, const char *file, const char *key)
 
 	snprintf(path, sizeof(path), CGROUPS "/%s/%s", cgroup, file);
 	return flat_key(path, key);
+}
+
+uint64_t cg_number(const char *cgroup, const char *file)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), CGROUPS "/%s/%s", cgroup, file);
+	return number_in(path);
+}
+
+struct wanted_event {
+	const char *cgroup, *file, *key;
+	uint64_t value;
+};
+
+static bool event_reached(void *arg)
+{
+	struct wanted_event *w = arg;
+
+	return cg_event(w->cgroup, w->file, w->key) == w->value;
+}
+
+void wait_event(const char *cgroup, const char *file, const char *key, uint64_t value)
+{
+	struct wanted_event w = { cgroup, file, key, value };
+
+	CHECK_MSG(wait_until(event_reached, &w, STATE_TIMEOUT_MS), "%s of %s is not %lu", key, cgroup, value);
 }
 
 unsigned int claim_new(const char *cgroup)
@@ -455,7 +492,7 @@ static void set_up(void)
 /* Cgroups that a failed test left behind would fail the next ones. */
 static void clean_up(void)
 {
-	static const char *const names[] = { "a/b", "a", "b", "c" };
+	static const char *const names[] = { "a/b", "a/c", "a", "b", "c" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char name[16];
@@ -480,6 +517,8 @@ static const struct suite {
 	{ "exclusion", exclusion_tests },
 	{ "claim", claim_tests },
 	{ "drain", drain_tests },
+	{ "full", full_tests },
+	{ "reclaim", reclaim_tests },
 	{ "off", off_tests },
 	{ "bench-boot", bench_boot_tests },
 	{ "bench-fault", bench_fault_tests },

@@ -55,6 +55,10 @@ uint64_t meminfo(const char *name);
 uint64_t partition_value(unsigned int id, const char *file);
 int partition_nid(unsigned int id);
 
+/* Any other file: its number, or 0 or -errno of a write. */
+uint64_t file_number(const char *path);
+int file_write(const char *path, const char *text);
+
 /* Files of a cgroup below /sys/fs/cgroup. Writes return 0 or -errno. */
 int cg_make(const char *cgroup);
 int cg_remove(const char *cgroup);
@@ -64,6 +68,9 @@ int write_file(const char *path, const char *text, int flags);
 int cg_write_nonblock(const char *cgroup, const char *file, const char *text);
 void cg_read(const char *cgroup, const char *file, char *buf, size_t size);
 uint64_t cg_event(const char *cgroup, const char *file, const char *key);
+uint64_t cg_number(const char *cgroup, const char *file);
+/* Waits until a key of a flat keyed file has this value. */
+void wait_event(const char *cgroup, const char *file, const char *key, uint64_t value);
 
 /* Claims any partition for a new cgroup and returns its id. */
 unsigned int claim_new(const char *cgroup);

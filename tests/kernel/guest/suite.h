@@ -16,6 +16,8 @@ extern const struct test outside_tests[];
 extern const struct test exclusion_tests[];
 extern const struct test claim_tests[];
 extern const struct test drain_tests[];
+extern const struct test full_tests[];
+extern const struct test reclaim_tests[];
 extern const struct test off_tests[];
 
 /* A test test_FN() that runs fn(int *nid) inside a claiming cgroup. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pages of a partition: who gets one, and what happens when it is full.
+ * Pages of a partition: who gets one, who pays, and what must not move.
  *
  * Placement is decided by the owner's memcg when a page is allocated, and
  * verified when it is charged. A release in between makes the charge fail,
@@ -11,11 +11,7 @@
 #include <linux/gfp.h>
 #include <linux/memcontrol.h>
 #include <linux/migrate.h>
-#include <linux/oom.h>
-#include <linux/psi.h>
-#include <linux/sched/mm.h>
-#include <linux/sched/signal.h>
-#include <linux/swap.h>
+#include <linux/mm.h>
 
 #include "../internal.h"
 #include "internal.h"
@@ -23,9 +19,6 @@
 /* 31 pages a refill, as in any zone of useful size; no more than four refills are kept. */
 #define PCP_BATCH 31
 #define PCP_HIGH (4 * PCP_BATCH)
-
-/* Rounds of one tick between two sweeps of all CPUs while a fault waits for room. */
-#define LEFTOVERS_EVERY 50
 
 void __squeezy_pcp_limits(struct zone *zone, int *high_min, int *high_max, int *batch)
 {
@@ -41,123 +34,28 @@ static struct folio *take_folio(gfp_t gfp, int order, int nid)
 	return __squeezy_alloc_folio(gfp, order, squeezy_partition_of(nid)->zone);
 }
 
-static bool task_is_dying(void)
-{
-	return tsk_is_oom_victim(current) || fatal_signal_pending(current) ||
-	       (current->flags & PF_EXITING);
-}
-
-static struct mem_cgroup *get_claimant(int nid)
-{
-	struct squeezy_partition *p = squeezy_partition_of(nid);
-	struct mem_cgroup *memcg;
-
-	spin_lock(&squeezy_lock);
-	memcg = p->claimant;
-	if (memcg)
-		css_get(&memcg->css);
-	spin_unlock(&squeezy_lock);
-	return memcg;
-}
-
-/* out_of_memory() leaves this behind when an earlier victim is still on its way out. */
-static bool has_chosen(struct oom_control *oc)
-{
-	return oc->chosen && oc->chosen != (void *)-1UL;
-}
-
-/*
- * Kills inside the claimant, or finds a free page after all. Returns false
- * when there is nobody to kill, or when the caller itself must give up.
- */
-static bool kill_inside(struct mem_cgroup *claimant, gfp_t gfp, int nid,
-			struct folio **ret_folio)
-{
-	struct oom_control oc = {
-		.memcg = claimant,
-		.gfp_mask = gfp,
-	};
-	bool progress;
-
-	if (mutex_lock_killable(&oom_lock))
-		return false;
-	/* Somebody may have been killed while we waited for the lock. */
-	*ret_folio = take_folio(gfp, 0, nid);
-	if (*ret_folio) {
-		mutex_unlock(&oom_lock);
-		return true;
-	}
-	progress = task_is_dying() || out_of_memory(&oc);
-	mutex_unlock(&oom_lock);
-	if (has_chosen(&oc)) {
-		memcg_memory_event(claimant, MEMCG_OOM);
-		squeezy_count(SQUEEZY_OOM_KILLS);
-	}
-	if (progress)
-		return true;
-	/*
-	 * Only unkillable tasks (oom_score_adj -1000) are left. A member that
-	 * faults would come back for ever: it has to go itself. A remote
-	 * faulter gets its error.
-	 */
-	if (!(current->flags & PF_KTHREAD) && squeezy_mm_nid(current->mm) == nid)
-		force_sig(SIGKILL);
-	return false;
-}
-
-/*
- * Everything short of a kill: pages that other CPUs and batches keep. Costly
- * for everybody, so only at the first round and now and then after that.
- */
-static struct folio *take_leftovers(gfp_t gfp, int nid, unsigned int round)
-{
-	if (round % LEFTOVERS_EVERY)
-		return take_folio(gfp, 0, nid);
-	lru_add_drain_all();
-	drain_all_pages(squeezy_partition_of(nid)->zone);
-	return take_folio(gfp, 0, nid);
-}
-
-/*
- * The partition is full, which memory.max should have prevented. The fault
- * waits until somebody inside has died and made room, or dies itself.
- */
-static struct folio *take_under_pressure(gfp_t gfp, struct mm_struct *mm, int nid)
-{
-	struct folio *folio = NULL;
-	struct mem_cgroup *claimant;
-	unsigned int round;
-
-	squeezy_count(SQUEEZY_PARTITION_FULL);
-	for (round = 0; squeezy_mm_nid(mm) == nid; round++) {
-		folio = take_leftovers(gfp, nid, round);
-		if (folio || task_is_dying())
-			break;
-		claimant = get_claimant(nid);
-		if (!claimant)
-			break;
-		if (!kill_inside(claimant, gfp, nid, &folio)) {
-			css_put(&claimant->css);
-			break;
-		}
-		css_put(&claimant->css);
-		if (folio || task_is_dying())
-			break;
-		schedule_timeout_killable(1);
-	}
-	return folio;
-}
-
 static bool may_wait(gfp_t gfp, int order)
 {
 	return !order && (gfp & __GFP_DIRECT_RECLAIM) &&
 	       !(gfp & (__GFP_NORETRY | __GFP_RETRY_MAYFAIL));
 }
 
+/* Out of line, so that a fault of a task without a claim saves no registers for it. */
+static noinline bool alloc_from(int nid, gfp_t gfp, int order, struct vm_area_struct *vma,
+				struct folio **ret_folio)
+{
+	*ret_folio = take_folio(gfp, order, nid);
+	if (likely(*ret_folio) || !may_wait(gfp, order))
+		return true;
+
+	*ret_folio = squeezy_wait_for_page(gfp, vma, nid);
+	/* Released meanwhile: normal memory it is. */
+	return *ret_folio || squeezy_mm_nid(vma->vm_mm) == nid;
+}
+
 bool __squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *vma,
 			 struct folio **ret_folio)
 {
-	unsigned long psi_flags;
 	int nid;
 
 	/* Drivers that map pages of their own ask without it. */
@@ -166,16 +64,7 @@ bool __squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *vma,
 	nid = squeezy_mm_nid(vma->vm_mm);
 	if (!nid)
 		return false;
-
-	*ret_folio = take_folio(gfp, order, nid);
-	if (likely(*ret_folio) || !may_wait(gfp, order))
-		return true;
-
-	psi_memstall_enter(&psi_flags);
-	*ret_folio = take_under_pressure(gfp, vma->vm_mm, nid);
-	psi_memstall_leave(&psi_flags);
-	/* Released meanwhile: normal memory it is. */
-	return *ret_folio || squeezy_mm_nid(vma->vm_mm) == nid;
+	return alloc_from(nid, gfp, order, vma, ret_folio);
 }
 
 /*
@@ -210,41 +99,17 @@ struct mem_cgroup *__squeezy_charge_target(struct folio *folio, struct mem_cgrou
 	if (!squeezy_is_private_node(nid) || likely(READ_ONCE(memcg->squeezy.nid) == nid))
 		return memcg;
 	/* Released, or the task was moved. The page keeps the claim from being another's. */
-	claimant = get_claimant(nid);
+	claimant = squeezy_get_claimant(squeezy_partition_of(nid));
 	squeezy_count(claimant ? SQUEEZY_CHARGES_REDIRECTED : SQUEEZY_CHARGES_REFUSED);
+	/* squeezy_charge_put() puts what differs. */
+	if (claimant == memcg)
+		css_put(&claimant->css);
 	return claimant;
 }
 
 void __squeezy_charge_put(struct mem_cgroup *target)
 {
 	css_put(&target->css);
-}
-
-/* One pass over the pages of @memcg itself in the partition it claims. */
-static unsigned long shrink_partition(struct mem_cgroup *memcg, gfp_t gfp)
-{
-	unsigned long scanned;
-	int nid = READ_ONCE(memcg->squeezy.nid);
-
-	return nid ? mem_cgroup_shrink_node(memcg, gfp, true, NODE_DATA(nid), &scanned) : 0;
-}
-
-unsigned long __squeezy_memcg_reclaim(struct mem_cgroup *memcg, gfp_t gfp,
-				      unsigned long nr_wanted)
-{
-	unsigned long reclaimed = 0;
-	struct mem_cgroup *iter;
-
-	for (iter = mem_cgroup_iter(memcg, NULL, NULL); iter;
-	     iter = mem_cgroup_iter(memcg, iter, NULL)) {
-		reclaimed += shrink_partition(iter, gfp);
-		if (reclaimed >= nr_wanted || fatal_signal_pending(current)) {
-			mem_cgroup_iter_break(memcg, iter);
-			break;
-		}
-		cond_resched();
-	}
-	return reclaimed;
 }
 
 bool __squeezy_migration_refused(struct folio *src, struct folio *dst,

@@ -30,6 +30,8 @@ struct claim_waiter {
 static LIST_HEAD(waiters);
 /* squeezy_memcg.wants of those that were told EAGAIN; squeezy_lock. */
 static LIST_HEAD(wanting);
+/* Partitions that are claimed; written under squeezy_lock. */
+static unsigned int nr_claims;
 
 static void set_nid_below(struct mem_cgroup *memcg, int nid)
 {
@@ -60,6 +62,7 @@ static void claim_locked(struct squeezy_partition *p, struct mem_cgroup *memcg)
 {
 	css_get(&memcg->css);
 	p->claimant = memcg;
+	WRITE_ONCE(nr_claims, nr_claims + 1);
 	squeezy_set_state(p, SQUEEZY_CLAIMED);
 	set_nid_below(memcg, p->nid);
 	list_del_init(&memcg->squeezy.wants);
@@ -74,6 +77,7 @@ static struct mem_cgroup *release_locked(struct squeezy_partition *p)
 
 	set_nid_below(memcg, 0);
 	p->claimant = NULL;
+	WRITE_ONCE(nr_claims, nr_claims - 1);
 	p->backoff_ms = 0;
 	p->not_before = jiffies;
 	squeezy_set_state(p, SQUEEZY_RELEASED);
@@ -97,6 +101,32 @@ static void wake_waiter(struct claim_waiter *w, int result)
 	list_del_init(&w->node);
 	w->result = result;
 	complete(&w->done);
+}
+
+/**
+ * squeezy_get_claimant - whose partition is this?
+ *
+ * Return: the claimant with a css reference for the caller to put, or NULL.
+ */
+struct mem_cgroup *squeezy_get_claimant(struct squeezy_partition *p)
+{
+	struct mem_cgroup *memcg;
+
+	spin_lock(&squeezy_lock);
+	memcg = p->claimant;
+	/* The claim holds a reference as well, so this one cannot come too late. */
+	if (memcg)
+		css_get(&memcg->css);
+	spin_unlock(&squeezy_lock);
+	return memcg;
+}
+
+/**
+ * squeezy_any_claim - is any partition claimed?
+ */
+bool squeezy_any_claim(void)
+{
+	return READ_ONCE(nr_claims);
 }
 
 /**
@@ -363,25 +393,6 @@ void squeezy_css_killed(struct cgroup_subsys_state *css)
 	memcg->squeezy.dead = true;
 	spin_unlock(&squeezy_lock);
 	squeezy_memcg_reset(memcg);
-}
-
-/**
- * squeezy_mm_nid - node of the partition that backs this address space
- *
- * The memcg is that of mm->owner: the one its pages are charged to.
- *
- * Return: the node, or 0 if there is no claim.
- */
-int squeezy_mm_nid(struct mm_struct *mm)
-{
-	struct mem_cgroup *memcg;
-	int nid;
-
-	rcu_read_lock();
-	memcg = mem_cgroup_from_task(rcu_dereference(mm->owner));
-	nid = memcg ? READ_ONCE(memcg->squeezy.nid) : 0;
-	rcu_read_unlock();
-	return nid;
 }
 
 int __init squeezy_claim_init(void)

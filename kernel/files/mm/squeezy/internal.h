@@ -6,7 +6,9 @@
  *   layout.c     the command line, node ids, the partition table
  *   partition.c  states, the lock, counters
  *   claim.c      memory.squeezy: claims, waiters, releases
- *   alloc.c      pages for faults, out of memory, refusals
+ *   alloc.c      pages for faults, charges, refusals
+ *   full.c       faults that meet a full partition, out of memory
+ *   reclaim.c    memcg reclaim sees partitions
  *   zone.c       exact counts, taking pages off the free lists, putting back
  *   map.c        memory maps (hot-add), on a workqueue of its own
  *   mover.c      the thread that populates and drains to follow the device
@@ -16,8 +18,10 @@
 #ifndef _MM_SQUEEZY_INTERNAL_H
 #define _MM_SQUEEZY_INTERNAL_H
 
+#include <linux/cgroup.h>
 #include <linux/kobject.h>
 #include <linux/memcontrol.h>
+#include <linux/mm_types.h>
 #include <linux/mmzone.h>
 #include <linux/spinlock.h>
 #include <linux/squeezy.h>
@@ -117,6 +121,27 @@ static inline struct squeezy_partition *squeezy_partition_of(int nid)
 	return &squeezy_layout.partitions[nid - squeezy_first_nid];
 }
 
+/**
+ * squeezy_mm_nid - node of the partition that backs this address space
+ *
+ * The memcg is that of mm->owner: the one its pages are charged to.
+ *
+ * Return: the node, or 0 if there is no claim.
+ */
+static inline int squeezy_mm_nid(struct mm_struct *mm)
+{
+	struct task_struct *owner;
+	int nid = 0;
+
+	rcu_read_lock();
+	owner = rcu_dereference(mm->owner);
+	/* mem_cgroup_from_task(), without a call: every fault comes here. */
+	if (likely(owner))
+		nid = READ_ONCE(mem_cgroup_from_css(task_css(owner, memory_cgrp_id))->squeezy.nid);
+	rcu_read_unlock();
+	return nid;
+}
+
 /* partition.c */
 void squeezy_set_state(struct squeezy_partition *p, enum squeezy_state state);
 enum squeezy_state squeezy_get_state(struct squeezy_partition *p);
@@ -127,10 +152,17 @@ unsigned long squeezy_counter_read(enum squeezy_counter counter);
 
 /* claim.c */
 int squeezy_claim_init(void);
-int squeezy_mm_nid(struct mm_struct *mm);
+struct mem_cgroup *squeezy_get_claimant(struct squeezy_partition *p);
+bool squeezy_any_claim(void);
 bool squeezy_waiting(void);
 void squeezy_fail_waiters(void);
 void squeezy_make_claimable(struct squeezy_partition *p);
+
+/* full.c */
+struct folio *squeezy_wait_for_page(gfp_t gfp, struct vm_area_struct *vma, int nid);
+
+/* reclaim.c */
+void squeezy_reclaim(struct mem_cgroup *claimant, gfp_t gfp);
 
 /* zone.c */
 unsigned long squeezy_zone_free_pages(struct squeezy_partition *p);

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A full partition: what is taken back first, who is killed, who waits.
+ *
+ * memory.max should act before. Where it did not, the fault does what a
+ * charge does at memory.max: it reclaims, has somebody below the claimant
+ * killed, and waits until that has made room. Nothing comes from elsewhere,
+ * and nobody else is asked to give.
+ */
+#include <linux/gfp.h>
+#include <linux/memcontrol.h>
+#include <linux/mm.h>
+#include <linux/oom.h>
+#include <linux/psi.h>
+#include <linux/sched/signal.h>
+#include <linux/swap.h>
+
+#include "internal.h"
+
+/* A fault that waits for room. */
+struct page_waiter {
+	gfp_t gfp;
+	struct squeezy_partition *p;
+	struct mm_struct *mm;		/* whose fault it is, maybe not current's */
+	bool may_kill;
+	bool oom_counted;		/* in memory.events */
+};
+
+static bool task_is_dying(void)
+{
+	return tsk_is_oom_victim(current) || fatal_signal_pending(current) ||
+	       (current->flags & PF_EXITING);
+}
+
+static struct folio *take_page(struct page_waiter *w)
+{
+	return __squeezy_alloc_folio(w->gfp, 0, w->p->zone);
+}
+
+/* Taking them back keeps others from draining their zones meanwhile: not for nothing. */
+static bool cpus_keep_pages(struct zone *zone)
+{
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		if (READ_ONCE(per_cpu_ptr(zone->per_cpu_pageset, cpu)->count))
+			return true;
+	return false;
+}
+
+/*
+ * Everything short of a kill. Batches of other CPUs are left alone: at most a
+ * few hundred KiB each, and waking every CPU may take for ever.
+ */
+static struct folio *take_leftovers(struct page_waiter *w, struct mem_cgroup *claimant)
+{
+	lru_add_drain();
+	squeezy_reclaim(claimant, w->gfp);
+	if (cpus_keep_pages(w->p->zone))
+		drain_all_pages(w->p->zone);
+	return take_page(w);
+}
+
+/* out_of_memory() leaves this behind when an earlier victim is still on its way out. */
+static bool has_chosen(struct oom_control *oc)
+{
+	return oc->chosen && oc->chosen != (void *)-1UL;
+}
+
+static void count_oom(struct page_waiter *w, struct mem_cgroup *claimant)
+{
+	if (!w->oom_counted)
+		memcg_memory_event(claimant, MEMCG_OOM);
+	w->oom_counted = true;
+}
+
+/*
+ * Only unkillable tasks (oom_score_adj -1000) are left. A member that faults
+ * would come back for ever: it has to go itself. A remote faulter, say
+ * process_vm_writev(), gets its error.
+ */
+static void end_member(struct page_waiter *w)
+{
+	if (!(current->flags & PF_KTHREAD) && squeezy_mm_nid(current->mm) == w->p->nid)
+		force_sig(SIGKILL);
+}
+
+/*
+ * Kills inside the claimant, or finds a free page after all. Returns false
+ * when there is nobody to kill, or when the caller itself must give up.
+ */
+static bool kill_inside(struct page_waiter *w, struct mem_cgroup *claimant,
+			struct folio **ret_folio)
+{
+	struct oom_control oc = {
+		.memcg = claimant,
+		.gfp_mask = w->gfp,
+	};
+	bool progress;
+
+	if (mutex_lock_killable(&oom_lock))
+		return false;
+	/* Somebody may have been killed while we waited for the lock. */
+	*ret_folio = take_page(w);
+	if (*ret_folio) {
+		mutex_unlock(&oom_lock);
+		return true;
+	}
+	count_oom(w, claimant);
+	progress = task_is_dying() || out_of_memory(&oc);
+	mutex_unlock(&oom_lock);
+	if (has_chosen(&oc))
+		squeezy_count(SQUEEZY_OOM_KILLS);
+	if (!progress)
+		end_member(w);
+	return progress;
+}
+
+/* One try. Returns false when there is no point in another. */
+static bool make_room(struct page_waiter *w, struct folio **ret_folio)
+{
+	struct mem_cgroup *claimant = squeezy_get_claimant(w->p);
+	bool again = false;
+
+	if (!claimant)
+		return false;
+	*ret_folio = take_leftovers(w, claimant);
+	if (!*ret_folio && !task_is_dying() && w->may_kill)
+		again = kill_inside(w, claimant, ret_folio);
+	css_put(&claimant->css);
+	return again && !*ret_folio && !task_is_dying();
+}
+
+/**
+ * squeezy_wait_for_page - a page for a fault that met a full partition
+ *
+ * Waits, with mmap_lock or a VMA lock held, for as long as somebody inside is
+ * about to die; the OOM reaper bounds that. A droppable mapping is not worth
+ * a life: Linux lets such a fault be taken again, so it waits a tick only.
+ *
+ * Return: a page, or NULL: the claim is gone, or current is going to die, or
+ * there is nobody to kill.
+ */
+struct folio *squeezy_wait_for_page(gfp_t gfp, struct vm_area_struct *vma, int nid)
+{
+	struct page_waiter w = {
+		.gfp = gfp,
+		.p = squeezy_partition_of(nid),
+		.mm = vma->vm_mm,
+		.may_kill = !(vma->vm_flags & VM_DROPPABLE),
+	};
+	struct folio *folio = NULL;
+	unsigned long psi_flags;
+
+	squeezy_count(SQUEEZY_PARTITION_FULL);
+	psi_memstall_enter(&psi_flags);
+	while (squeezy_mm_nid(w.mm) == nid && make_room(&w, &folio))
+		schedule_timeout_killable(1);
+	if (!folio && !w.may_kill)
+		schedule_timeout_killable(1);
+	psi_memstall_leave(&psi_flags);
+	return folio;
+}
