@@ -38,17 +38,22 @@ class Variant:
     """One boot: kernel command line, words that the log must hold, suites to run, and what the machine has."""
 
     def __init__(self, cmdline, expected="", suites="off", memory_mib=512, qemu=(), block="2M", needs=(), seconds=BOOT_SECONDS,
-                 backend="memory-backend-ram"):
+                 backend="memory-backend-ram", disk_mib=0):
         self.cmdline, self.expected, self.suites, self.memory_mib = cmdline, expected, suites, memory_mib
         self.qemu, self.block, self.needs, self.seconds = list(qemu), block, needs, seconds
-        self.backend = backend
+        self.backend, self.disk_mib = backend, disk_mib
 
 
 WITH = "partitions of 128 MiB"
+MEMFD = "memory-backend-memfd"
 VARIANTS = {
     "partitions": Variant(LAYOUT, WITH, "claim,drain"),
     "placement": Variant(LAYOUT, WITH, "placement,processes,huge,remote,outside", seconds=900),
     "exclusion": Variant(LAYOUT, WITH, "exclusion", seconds=900),
+    "secrecy": Variant(LAYOUT, WITH, "secrecy", backend=MEMFD),
+    "secrecy-init": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1", WITH, "secrecy", backend=MEMFD),
+    "secrecy-poison": Variant(LAYOUT + " page_poison=1", WITH, "secrecy", backend=MEMFD, needs=("PAGE_POISONING",), seconds=900),
+    "shared": Variant(LAYOUT, WITH, "shared", disk_mib=320),
     "init-on-free": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1", WITH, "placement,claim,drain"),
     "full": Variant(LAYOUT + " psi=1", WITH, "full,reclaim"),
     "off": Variant(""),
@@ -62,6 +67,8 @@ VARIANTS = {
     "bad-huge": Variant("squeezy=4x99999999G", "is out of range"),
     "no-memcg": Variant(LAYOUT + " cgroup_disable=memory", "the memory controller is disabled"),
 }
+
+
 def entry(name, mode, data=b"", rdev=(0, 0), ino=[0]):
     """One member of a newc cpio archive."""
     ino[0] += 1
@@ -84,6 +91,17 @@ def make_initramfs(path):
         for name, mode, data, rdev in members:
             f.write(entry(name, mode, data, rdev))
         f.write(entry("TRAILER!!!", 0))
+
+
+def make_disk(path, mib):
+    """A read-only disk for the guest: an erofs with one file of random bytes."""
+    folder = path + ".files"
+    os.makedirs(folder)
+    with open(os.path.join(folder, "data"), "wb") as f:
+        for _ in range(mib):
+            f.write(os.urandom(MIB))
+    subprocess.run(["mkfs.erofs", "--quiet", path, folder], check=True, timeout=300)
+    return ["-drive", f"file={path},format=raw,if=virtio,readonly=on"]
 
 
 def has_options(kernel, options):
@@ -146,6 +164,8 @@ def run_variant(name, kernel, initramfs, workdir):
     variant = VARIANTS[name]
     qmp_path = os.path.join(workdir, "qmp")
     command = qemu_command(kernel, initramfs, variant, qmp_path)
+    if variant.disk_mib:
+        command += make_disk(os.path.join(workdir, f"disk-{name}"), variant.disk_mib)
     proc = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, errors="replace")
     timer = threading.Timer(variant.seconds, proc.kill)
     timer.start()

@@ -515,6 +515,8 @@ static const struct suite {
 	{ "remote", remote_tests },
 	{ "outside", outside_tests },
 	{ "exclusion", exclusion_tests },
+	{ "secrecy", secrecy_tests },
+	{ "shared", shared_tests },
 	{ "claim", claim_tests },
 	{ "drain", drain_tests },
 	{ "full", full_tests },

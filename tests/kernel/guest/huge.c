@@ -142,6 +142,7 @@ static void mixed_range(void *arg)
 	struct mixed *m = arg;
 
 	CHECK(pages_elsewhere(m->mem, HUGE, 0) == 0);
+	CHECK(madvise(m->mem, HUGE, MADV_HUGEPAGE) == 0);
 	CHECK(madvise(m->mem, HUGE, MADV_COLLAPSE) == -1);
 	CHECK(!is_huge(m->mem) && pages_elsewhere(m->mem, HUGE, 0) == 0);
 	m->mem[0] = 2;
@@ -153,8 +154,10 @@ static void mixed_range(void *arg)
 
 static void test_mixed_range(void)
 {
-	struct mixed m = { .mem = map_small(HUGE) };
+	struct mixed m = { .mem = map_aligned(HUGE) };
 
+	CHECK(madvise(m.mem, HUGE, MADV_NOHUGEPAGE) == 0);
+	touch(m.mem, HUGE, 1);
 	populate(1);
 	m.nid = partition_nid(claim_new("a"));
 	/* The fork leaves the pages with the parent, too: they are shared, which no collapse minds. */

@@ -14,6 +14,8 @@ extern const struct test huge_tests[];
 extern const struct test remote_tests[];
 extern const struct test outside_tests[];
 extern const struct test exclusion_tests[];
+extern const struct test secrecy_tests[];
+extern const struct test shared_tests[];
 extern const struct test claim_tests[];
 extern const struct test drain_tests[];
 extern const struct test full_tests[];
