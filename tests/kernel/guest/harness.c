@@ -517,6 +517,7 @@ static const struct suite {
 	{ "exclusion", exclusion_tests },
 	{ "secrecy", secrecy_tests },
 	{ "shared", shared_tests },
+	{ "reporting", reporting_tests },
 	{ "claim", claim_tests },
 	{ "drain", drain_tests },
 	{ "full", full_tests },

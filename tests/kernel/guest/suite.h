@@ -16,6 +16,7 @@ extern const struct test outside_tests[];
 extern const struct test exclusion_tests[];
 extern const struct test secrecy_tests[];
 extern const struct test shared_tests[];
+extern const struct test reporting_tests[];
 extern const struct test claim_tests[];
 extern const struct test drain_tests[];
 extern const struct test full_tests[];

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Free page reporting (a virtio balloon that offers it) takes free pages of every zone away for as long as the host needs to discard
+ * them. Those of a partition must all come back, must not be missed by its owner, and must not stop a drain.
+ */
+#include "pages.h"
+#include "suite.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAGE 4096ul
+/* Reporting starts two seconds after pages were freed. */
+#define REPORT_TIMEOUT_MS 60000
+#define CHURN_SECONDS 15
+
+static size_t nearly_all(void)
+{
+	return partition_bytes / 16 * 15;
+}
+
+/* What the host holds for partition 0; looks ten times a second. */
+static uint64_t host_bytes(void)
+{
+	sleep_ms(100);
+	return host_ask("allocated 0");
+}
+
+static bool host_holds_less(void *bytes)
+{
+	return host_bytes() < *(uint64_t *)bytes;
+}
+
+static void wait_for_report(uint64_t bytes)
+{
+	CHECK_MSG(wait_until(host_holds_less, &bytes, REPORT_TIMEOUT_MS / 50), "host holds %lu", host_bytes());
+}
+
+static unsigned long word_of(size_t page, unsigned int round)
+{
+	return page * 2654435761ul + round;
+}
+
+static void write_pattern(char *mem, unsigned int round)
+{
+	for (size_t i = 0; i < nearly_all() / PAGE; i++)
+		for (size_t j = 0; j < PAGE; j += 512)
+			*(unsigned long *)(mem + i * PAGE + j) = word_of(i, round);
+}
+
+static void check_pattern(const char *mem, unsigned int round)
+{
+	for (size_t i = 0; i < nearly_all() / PAGE; i++)
+		for (size_t j = 0; j < PAGE; j += 512)
+			CHECK(*(const unsigned long *)(mem + i * PAGE + j) == word_of(i, round));
+}
+
+static void fill(void *nid)
+{
+	char *mem = map_anon(nearly_all());
+
+	write_pattern(mem, 0);
+	check_pattern(mem, 0);
+	CHECK(pages_elsewhere(mem, nearly_all(), *(int *)nid) == 0);
+}
+
+/* A free partition's pages are reported like any others, and serve the next owner after that. */
+static void test_reported(void)
+{
+	run_claimed(fill);
+	wait_state(0, "populated");
+	wait_for_report(partition_bytes / 4);
+	CHECK(partition_value(0, "plugged_bytes") == partition_bytes);
+	check_nobody_else(0, NULL);
+	run_claimed(fill);
+	check_nobody_else(0, NULL);
+}
+
+/* A drain that begins while pages are away gets them all. */
+static void test_drain_meanwhile(void)
+{
+	for (int round = 0; round < 3; round++) {
+		run_claimed(fill);
+		wait_state(0, "populated");
+		wait_for_report(nearly_all() - partition_bytes / 16);
+		populate(0);
+		CHECK(has_state(0, "parked") && host_bytes() == 0);
+		populate(1);
+		wait_state(0, "populated");
+		CHECK(partition_value(0, "managed_bytes") == partition_bytes);
+		check_nobody_else(0, NULL);
+	}
+	populate(0);
+}
+
+/* Takes and gives back nearly everything, across several reports. */
+static void churn(void *nid)
+{
+	char *mem = map_anon(nearly_all());
+	time_t end = time(NULL) + CHURN_SECONDS;
+
+	for (unsigned int round = 0; time(NULL) < end; round++) {
+		write_pattern(mem, round);
+		check_pattern(mem, round);
+		CHECK(madvise(mem, nearly_all(), MADV_DONTNEED) == 0);
+	}
+}
+
+/* Pages that are away are not missing for good: they keep their bytes once they are back in use, and nobody is killed for them. */
+static void test_owner_at_work(void)
+{
+	uint64_t kills = counter("oom_kills");
+
+	run_claimed(churn);
+	CHECK(counter("oom_kills") == kills);
+	wait_state(0, "populated");
+	check_nobody_else(0, NULL);
+}
+
+const struct test reporting_tests[] = {
+	{ "free pages of a partition are reported and come back", test_reported },
+	{ "a drain in the middle of a report", test_drain_meanwhile },
+	{ "an owner at work while pages are reported", test_owner_at_work },
+	{ NULL, NULL }
+};
