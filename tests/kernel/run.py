@@ -54,6 +54,8 @@ VARIANTS = {
     "secrecy-init": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1", WITH, "secrecy", backend=MEMFD),
     "secrecy-poison": Variant(LAYOUT + " page_poison=1", WITH, "secrecy", backend=MEMFD, needs=("PAGE_POISONING",), seconds=900),
     "reporting": Variant(LAYOUT, WITH, "reporting", backend=MEMFD, qemu=["-device", "virtio-balloon-pci,free-page-reporting=on"]),
+    "walkers": Variant(LAYOUT, WITH, "walkers,hugetlb,pins", backend=MEMFD, seconds=900,
+                       needs=("PROC_KCORE", "IDLE_PAGE_TRACKING", "DAMON_PADDR", "DAMON_SYSFS", "HUGETLBFS", "GUP_TEST")),
     "shared": Variant(LAYOUT, WITH, "shared", disk_mib=320),
     "init-on-free": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1", WITH, "placement,claim,drain"),
     "full": Variant(LAYOUT + " psi=1", WITH, "full,reclaim"),

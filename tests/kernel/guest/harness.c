@@ -71,7 +71,7 @@ bool wait_until(bool (*fn)(void *arg), void *arg, unsigned int timeout_ms)
 	return fn(arg);
 }
 
-static int read_file(const char *path, char *buf, size_t size)
+int read_file(const char *path, char *buf, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
@@ -100,8 +100,7 @@ int write_file(const char *path, const char *text, int flags)
 	return rc;
 }
 
-/* The number behind "key " in a flat keyed file. */
-static uint64_t flat_key(const char *path, const char *key)
+uint64_t flat_key(const char *path, const char *key)
 {
 	static char text[65536];
 	size_t len = strlen(key);
@@ -114,17 +113,12 @@ static uint64_t flat_key(const char *path, const char *key)
 	return 0;
 }
 
-static uint64_t number_in(const char *path)
+uint64_t file_number(const char *path)
 {
 	char text[64];
 
 	CHECK_MSG(read_file(path, text, sizeof(text)) == 0, "%s", path);
 	return strtoull(text, NULL, 10);
-}
-
-uint64_t file_number(const char *path)
-{
-	return number_in(path);
 }
 
 int file_write(const char *path, const char *text)
@@ -137,7 +131,7 @@ uint64_t counter(const char *name)
 	char path[128];
 
 	snprintf(path, sizeof(path), SYSFS "/counters/%s", name);
-	return number_in(path);
+	return file_number(path);
 }
 
 uint64_t vmstat(const char *name)
@@ -155,7 +149,7 @@ uint64_t partition_value(unsigned int id, const char *file)
 	char path[128];
 
 	snprintf(path, sizeof(path), SYSFS "/partition%u/%s", id, file);
-	return number_in(path);
+	return file_number(path);
 }
 
 int partition_nid(unsigned int id)
@@ -235,108 +229,6 @@ void populate(unsigned int partitions)
 	host_request(partitions);
 	CHECK_MSG(wait_until(all_plugged, &partitions, STATE_TIMEOUT_MS), "%u partitions are not plugged",
 		  partitions);
-}
-
-int cg_make(const char *cgroup)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), CGROUPS "/%s", cgroup);
-	return mkdir(path, 0755) ? -errno : 0;
-}
-
-int cg_remove(const char *cgroup)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), CGROUPS "/%s", cgroup);
-	return rmdir(path) ? -errno : 0;
-}
-
-static int cg_write_flags(const char *cgroup, const char *file, const char *text, int flags)
-{
-	char path[160];
-
-	snprintf(path, sizeof(path), CGROUPS "/%s/%s", cgroup, file);
-	return write_file(path, text, flags);
-}
-
-int cg_write(const char *cgroup, const char *file, const char *text)
-{
-	return cg_write_flags(cgroup, file, text, 0);
-}
-
-int cg_write_nonblock(const char *cgroup, const char *file, const char *text)
-{
-	return cg_write_flags(cgroup, file, text, O_NONBLOCK);
-}
-
-void cg_read(const char *cgroup, const char *file, char *buf, size_t size)
-{
-	char path[160];
-
-	snprintf(path, sizeof(path), CGROUPS "/%s/%s", cgroup, file);
-	CHECK_MSG(read_file(path, buf, size) == 0, "%s", path);
-}
-
-uint64_t cg_event(const char *cgroup, const char *file, const char *key)
-{
-	char path[160];
-
-	snprintf(path, sizeof(path), CGROUPS "/%s/%s", cgroup, file);
-	return flat_key(path, key);
-}
-
-uint64_t cg_number(const char *cgroup, const char *file)
-{
-	char path[160];
-
-	snprintf(path, sizeof(path), CGROUPS "/%s/%s", cgroup, file);
-	return number_in(path);
-}
-
-struct wanted_event {
-	const char *cgroup, *file, *key;
-	uint64_t value;
-};
-
-static bool event_reached(void *arg)
-{
-	struct wanted_event *w = arg;
-
-	return cg_event(w->cgroup, w->file, w->key) == w->value;
-}
-
-void wait_event(const char *cgroup, const char *file, const char *key, uint64_t value)
-{
-	struct wanted_event w = { cgroup, file, key, value };
-
-	CHECK_MSG(wait_until(event_reached, &w, STATE_TIMEOUT_MS), "%s of %s is not %lu", key, cgroup, value);
-}
-
-unsigned int claim_new(const char *cgroup)
-{
-	char id[16];
-
-	CHECK(cg_make(cgroup) == 0);
-	CHECK(cg_write(cgroup, "memory.squeezy", "auto") == 0);
-	cg_read(cgroup, "memory.squeezy", id, sizeof(id));
-	CHECK_MSG(id[0] >= '0' && id[0] <= '9', "memory.squeezy says '%s'", id);
-	return (unsigned int)atoi(id);
-}
-
-static bool cg_gone(void *arg)
-{
-	return cg_remove(arg) == 0 || errno == ENOENT;
-}
-
-void cg_end(const char *cgroup)
-{
-	char name[64];
-
-	cg_write(cgroup, "cgroup.kill", "1");
-	snprintf(name, sizeof(name), "%s", cgroup);
-	CHECK_MSG(wait_until(cg_gone, name, 5000), "cgroup %s does not go", cgroup);
 }
 
 pid_t start_in(const char *cgroup, void (*fn)(void *arg), void *arg)
@@ -494,13 +386,8 @@ static void clean_up(void)
 {
 	static const char *const names[] = { "a/b", "a/c", "a", "b", "c" };
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		char name[16];
-
-		cg_write(names[i], "cgroup.kill", "1");
-		snprintf(name, sizeof(name), "%s", names[i]);
-		wait_until(cg_gone, name, 2000);
-	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		cg_sweep(names[i]);
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
 }
@@ -518,6 +405,9 @@ static const struct suite {
 	{ "secrecy", secrecy_tests },
 	{ "shared", shared_tests },
 	{ "reporting", reporting_tests },
+	{ "walkers", walkers_tests },
+	{ "hugetlb", hugetlb_tests },
+	{ "pins", pins_tests },
 	{ "claim", claim_tests },
 	{ "drain", drain_tests },
 	{ "full", full_tests },

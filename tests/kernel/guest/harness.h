@@ -59,12 +59,17 @@ int partition_nid(unsigned int id);
 uint64_t file_number(const char *path);
 int file_write(const char *path, const char *text);
 
+/* Any file; flags besides O_WRONLY. 0 or -errno. */
+int write_file(const char *path, const char *text, int flags);
+/* The first line of a file; all of it when there is room for more than 4 KiB. 0 or -errno. */
+int read_file(const char *path, char *buf, size_t size);
+/* The number behind "key " in a flat keyed file. */
+uint64_t flat_key(const char *path, const char *key);
+
 /* Files of a cgroup below /sys/fs/cgroup. Writes return 0 or -errno. */
 int cg_make(const char *cgroup);
 int cg_remove(const char *cgroup);
 int cg_write(const char *cgroup, const char *file, const char *text);
-/* Any file; flags besides O_WRONLY. */
-int write_file(const char *path, const char *text, int flags);
 int cg_write_nonblock(const char *cgroup, const char *file, const char *text);
 void cg_read(const char *cgroup, const char *file, char *buf, size_t size);
 uint64_t cg_event(const char *cgroup, const char *file, const char *key);
@@ -76,6 +81,8 @@ void wait_event(const char *cgroup, const char *file, const char *key, uint64_t 
 unsigned int claim_new(const char *cgroup);
 /* Kills what is in it, removes it. */
 void cg_end(const char *cgroup);
+/* The same for what a failed test may have left behind. */
+void cg_sweep(const char *cgroup);
 
 /* Runs fn in a child inside the cgroup; returns its wait status. A failed CHECK in the child counts as this test's. */
 int run_in(const char *cgroup, void (*fn)(void *arg), void *arg);
@@ -93,9 +100,6 @@ void touch(char *mem, size_t bytes, char value);
 int node_of(const void *page);
 /* Number of pages of [mem, mem + bytes) that are not on this node. */
 size_t pages_elsewhere(const char *mem, size_t bytes, int nid);
-
-/* Writes a file, 0 or -errno. */
-int write_file(const char *path, const char *text, int flags);
 
 bool wait_until(bool (*fn)(void *arg), void *arg, unsigned int timeout_ms);
 void sleep_ms(unsigned int ms);
