@@ -2,6 +2,7 @@
 /* One invocation: made, and ended with its activation record. */
 #include <ctype.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,10 +113,18 @@ struct call *call_new(struct pool *pool, const struct call_request *request, str
 
 void pool_keep_record(struct pool *pool, const char *id, const char *ns, const char *name, uint64_t start_ms, const json_t *record)
 {
+	const struct timeval after = { .tv_usec = RECORD_MS * 1000 };
 	struct err err;
 
-	if (store_activation_put(pool->store, id, ns, name, start_ms, record, &err) < 0)
+	if (store_activation_put(pool->store, id, ns, name, start_ms, record, &err) < 0) {
 		log_error("activation %s is not recorded: %s", id, err.text);
+		return;
+	}
+	/* Without a timer (at the very end) they go at once. */
+	if (!pool->flush || (!pool->flush_due && event_add(pool->flush, &after) < 0))
+		(void)store_flush(pool->store, NULL);
+	else
+		pool->flush_due = true;
 }
 
 /* Lists are filtered by "package/action"; one that was reached through a binding goes by the binding's name. */

@@ -97,7 +97,8 @@ struct pool {
 	uint64_t last_machine, last_instance, last_key, last_reclaim;
 	uint64_t calls_done, started_ns;
 	json_t *keys;			/* text -> number: revisions and classes */
-	struct event *dispatch, *tick, *sampler;
+	struct event *dispatch, *tick, *sampler, *flush;
+	bool flush_due;			/* records wait for their way to the disk */
 	json_t *reclaims, *samples;
 	bool stopping;
 	void (*stopped)(void *arg);

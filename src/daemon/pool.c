@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/pool-internal.h"
+#include "store/store.h"
 
 #define TICK_MS			100
 #define QUEUE_MS_MAX		180000	/* a call that found no place in this time fails */
@@ -278,6 +279,16 @@ static void on_sample(evutil_socket_t fd, short what, void *arg)
 	sample_all(arg);
 }
 
+static void on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	struct pool *pool = arg;
+	struct err err;
+
+	pool->flush_due = false;
+	if (store_flush(pool->store, &err) < 0)
+		log_error("activation records of the last %d ms are lost: %s", RECORD_MS, err.text);
+}
+
 static int start_timers(struct pool *pool)
 {
 	struct timeval tick = { .tv_usec = TICK_MS * 1000 };
@@ -287,7 +298,8 @@ static int start_timers(struct pool *pool)
 	pool->dispatch = event_new(pool->base, -1, 0, on_dispatch, pool);
 	pool->tick = event_new(pool->base, -1, EV_PERSIST, on_tick, pool);
 	pool->sampler = event_new(pool->base, -1, EV_PERSIST, on_sample, pool);
-	if (!pool->dispatch || !pool->tick || !pool->sampler || event_add(pool->tick, &tick) < 0)
+	pool->flush = evtimer_new(pool->base, on_flush, pool);
+	if (!pool->dispatch || !pool->tick || !pool->sampler || !pool->flush || event_add(pool->tick, &tick) < 0)
 		return -ENOMEM;
 	return ms ? event_add(pool->sampler, &sample) : 0;
 }
@@ -356,6 +368,8 @@ void pool_free(struct pool *pool)
 	free_timer(&pool->dispatch);
 	free_timer(&pool->tick);
 	free_timer(&pool->sampler);
+	free_timer(&pool->flush);
+	(void)store_flush(pool->store, NULL);
 	json_decref(pool->keys);
 	json_decref(pool->reclaims);
 	json_decref(pool->samples);

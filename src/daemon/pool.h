@@ -22,7 +22,8 @@ struct throttle;
 /* A new activation id, from random numbers. */
 int pool_make_id(char id[ACTIVATION_ID_SIZE]);
 
-/* Stores a record under the name that lists filter by. Failures are logged: the call itself has been made. */
+/* Stores a record under the name that lists filter by; it is on the disk RECORD_MS later. Failures are logged: the call itself has been made. */
+#define RECORD_MS 20
 void pool_keep_record(struct pool *pool, const char *id, const char *ns, const char *name, uint64_t start_ms, const json_t *record);
 
 /* A call to make; everything is borrowed. */

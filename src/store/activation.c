@@ -25,7 +25,7 @@ int store_activation_put(struct store *store, const char *id, const char *ns, co
 
 	if (r < 0)
 		return r;
-	r = store_set_durable(store, false, err);
+	r = store_batch(store, err);
 	if (r == 0) {
 		struct bind binds[BINDS_MAX] = { { .text = id }, { .text = ns }, { .text = name }, { .number = start_ms }, { .text = text } };
 

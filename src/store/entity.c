@@ -68,7 +68,7 @@ static int put_text(struct store *store, const struct store_key *key, const json
 	int r = check_collection(store, key, err);
 
 	if (r == 0)
-		r = store_set_durable(store, true, err);
+		r = store_flush(store, err);
 	return r < 0 ? r : store_run(store, STATEMENT_ENTITY_PUT, binds, NULL, err);
 }
 
@@ -122,7 +122,7 @@ int store_delete(struct store *store, const struct store_key *key, struct err *e
 {
 	struct bind binds[BINDS_MAX] = { { .text = key->ns }, { .text = key->name }, { .number = key->collection } };
 	unsigned int changed;
-	int r = store_set_durable(store, true, err);
+	int r = store_flush(store, err);
 
 	if (r == 0)
 		r = store_run(store, STATEMENT_ENTITY_DELETE, binds, &changed, err);
@@ -164,7 +164,7 @@ int store_identity_put(struct store *store, const char *uuid, const json_t *docu
 
 	if (r < 0)
 		return r;
-	r = store_set_durable(store, true, err);
+	r = store_flush(store, err);
 	if (r == 0) {
 		struct bind binds[BINDS_MAX] = { { .text = uuid }, { .text = text } };
 
@@ -178,7 +178,7 @@ int store_identity_delete(struct store *store, const char *uuid, struct err *err
 {
 	struct bind binds[BINDS_MAX] = { { .text = uuid } };
 	unsigned int changed;
-	int r = store_set_durable(store, true, err);
+	int r = store_flush(store, err);
 
 	if (r == 0)
 		r = store_run(store, STATEMENT_IDENTITY_DELETE, binds, &changed, err);

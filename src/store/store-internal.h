@@ -51,7 +51,7 @@ int store_text(struct store *store, enum statement which, const struct bind bind
 /* Runs one that returns one number; -ENOENT when it returns none. */
 int store_number(struct store *store, enum statement which, const struct bind binds[BINDS_MAX], uint64_t *ret, struct err *err);
 
-/* Whether the following writes are on the disk when they return, or only in the write-ahead log. */
-int store_set_durable(struct store *store, bool durable, struct err *err);
+/* What follows waits for store_flush() to become durable. */
+int store_batch(struct store *store, struct err *err);
 
 #endif

@@ -16,7 +16,8 @@
 struct store {
 	sqlite3 *db;
 	sqlite3_stmt *statements[STATEMENT_MAX];
-	bool in_transaction;	/* durability was chosen at its begin and cannot change inside */
+	bool in_transaction;	/* between store_begin() and store_end() */
+	bool in_batch;		/* activation records wait for their commit */
 };
 
 /* What brings the schema from version i to i + 1. */
@@ -86,13 +87,6 @@ static int execute(struct store *store, const char *text, const char *what, stru
 	return sqlite3_exec(store->db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(store, what, err);
 }
 
-int store_set_durable(struct store *store, bool durable, struct err *err)
-{
-	if (store->in_transaction)
-		return 0;
-	return execute(store, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", "set durability", err);
-}
-
 static int read_version(struct store *store, int *ret, struct err *err)
 {
 	sqlite3_stmt *statement;
@@ -144,7 +138,7 @@ int store_open(const char *path, struct store **ret, struct err *err)
 		r = fail(store, "open", err);
 	} else {
 		sqlite3_busy_timeout(store->db, BUSY_MS);
-		r = execute(store, "PRAGMA journal_mode = WAL", "open its log", err);
+		r = execute(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", "open its log", err);
 	}
 	if (r == 0)
 		r = bring_up_to_date(store, path, err);
@@ -163,6 +157,7 @@ void store_close(struct store *store)
 {
 	if (!store)
 		return;
+	(void)store_flush(store, NULL);
 	for (int i = 0; i < STATEMENT_MAX; i++)
 		sqlite3_finalize(store->statements[i]);
 	sqlite3_close(store->db);
@@ -191,11 +186,20 @@ static void unbind(sqlite3_stmt *statement)
 	sqlite3_clear_bindings(statement);
 }
 
+/* An error may have ended the transaction by itself (a full disk does). */
+static void notice_rollback(struct store *store)
+{
+	if (sqlite3_get_autocommit(store->db))
+		store->in_batch = store->in_transaction = false;
+}
+
 int store_run(struct store *store, enum statement which, const struct bind binds[BINDS_MAX], unsigned int *ret_changed, struct err *err)
 {
 	sqlite3_stmt *statement = bind_all(store, which, binds);
 	int r = sqlite3_step(statement) == SQLITE_DONE ? 0 : fail(store, "write", err);
 
+	if (r < 0)
+		notice_rollback(store);
 	unbind(statement);
 	if (r == 0 && ret_changed)
 		*ret_changed = (unsigned int)sqlite3_changes(store->db);
@@ -255,9 +259,33 @@ int store_text(struct store *store, enum statement which, const struct bind bind
 	return r;
 }
 
+int store_batch(struct store *store, struct err *err)
+{
+	int r = 0;
+
+	if (!store->in_batch && !store->in_transaction) {
+		r = execute(store, "BEGIN IMMEDIATE", "begin a change", err);
+		store->in_batch = r == 0;
+	}
+	return r;
+}
+
+int store_flush(struct store *store, struct err *err)
+{
+	int r;
+
+	if (!store->in_batch)
+		return 0;
+	store->in_batch = false;
+	r = execute(store, "COMMIT", "complete a change", err);
+	if (r < 0)
+		(void)execute(store, "ROLLBACK", "undo a change", NULL);
+	return r;
+}
+
 int store_begin(struct store *store, struct err *err)
 {
-	int r = store_set_durable(store, true, err);
+	int r = store_flush(store, err);
 
 	if (r == 0)
 		r = execute(store, "BEGIN IMMEDIATE", "begin a change", err);
@@ -267,10 +295,11 @@ int store_begin(struct store *store, struct err *err)
 
 int store_end(struct store *store, bool commit, struct err *err)
 {
+	int r;
+
 	store->in_transaction = false;
-	if (!commit || execute(store, "COMMIT", "complete a change", err) < 0) {
+	r = commit ? execute(store, "COMMIT", "complete a change", err) : -ECANCELED;
+	if (r < 0)
 		(void)execute(store, "ROLLBACK", "undo a change", NULL);
-		return commit ? -EIO : 0;
-	}
-	return 0;
+	return commit ? r : 0;
 }

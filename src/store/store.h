@@ -3,8 +3,8 @@
  * What outlives the daemon: entities (actions, packages, triggers, rules), identities and activation records, in one SQLite file
  * (write-ahead log). Documents are JSON objects as the REST API shows them; the columns beside them are only what we look up and sort by.
  *
- * Durable when the function returns: entities and identities (put, delete). Activation records survive a crash of the daemon; a crash of
- * the machine may take those of the last moments before the next entity is put. Synchronous; below a millisecond on a disk that keeps up.
+ * Durable, that is on the disk, when the function returns: entities and identities (put, delete), with all activation records put before.
+ * Activation records alone: when store_flush() returns. Synchronous; below a millisecond on a disk that keeps up.
  * Returns 0 or -errno and fills err: -ENOENT no such document, -EISNAM the name is one of another collection, -EEXIST, -ENOSPC disk
  * full, -EBADMSG the file is no store of ours, -EPROTONOSUPPORT written by a newer version, -EIO. Documents handed out are owned by the
  * caller.
@@ -48,6 +48,9 @@ int store_delete(struct store *store, const struct store_key *key, struct err *e
 /* All writes between begin and end(commit true) become durable together, or none does. Not nested. */
 int store_begin(struct store *store, struct err *err);
 int store_end(struct store *store, bool commit, struct err *err);
+
+/* Makes the activation records durable that wait for it: many share one write to the disk. Cheap when none does. */
+int store_flush(struct store *store, struct err *err);
 
 struct store_query {
 	enum store_collection collection;
