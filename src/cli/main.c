@@ -23,6 +23,7 @@ static const struct verb {
 	{ "invoke", verb_invoke, "NAME [--param KEY VALUE]... [--body FILE|-] [--no-wait] [--result]   call a function" },
 	{ "activation", verb_activation, "list|get|logs|result ...   past calls" },
 	{ "reclaims", verb_reclaims, "[--json]   memory that came back from ended instances, and how fast" },
+	{ "backup", verb_backup, "FILE   copy the running daemon's database (squeezyd --restore brings it back)" },
 	{ "inspect", verb_inspect, "[VM [PARTITION]] [--json]   who holds the memory of partitions" },
 	{ "evict", verb_evict, "[INSTANCE]   end one idle instance, or all" },
 	{ "bench", verb_bench, "EXPERIMENT [option...]   measure, with VMs of its own" },

@@ -17,6 +17,7 @@ int verb_action(int argc, char **argv, struct err *err);
 int verb_invoke(int argc, char **argv, struct err *err);
 int verb_activation(int argc, char **argv, struct err *err);
 int verb_reclaims(int argc, char **argv, struct err *err);
+int verb_backup(int argc, char **argv, struct err *err);
 int verb_inspect(int argc, char **argv, struct err *err);
 int verb_evict(int argc, char **argv, struct err *err);
 int verb_bench(int argc, char **argv, struct err *err);

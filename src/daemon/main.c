@@ -115,6 +115,20 @@ static int listen_and_tell(struct daemon *daemon, struct err *err)
 	return 0;
 }
 
+/* --restore: nothing is started. */
+static int restore(struct daemon *daemon, struct err *err)
+{
+	char path[4096];
+	int r = state_open(daemon->options.state, &daemon->lock_fd, err);
+
+	snprintf(path, sizeof(path), "%s/squeezy.db", daemon->options.state);
+	if (r == 0)
+		r = store_restore(daemon->options.restore, path, err);
+	if (r == 0)
+		log_info("%s is in the place of %s", daemon->options.restore, path);
+	return r;
+}
+
 static int set_up(struct daemon *daemon, struct err *err)
 {
 	const struct options *options = &daemon->options;
@@ -151,6 +165,7 @@ static int set_up(struct daemon *daemon, struct err *err)
 
 static void tear_down(struct daemon *daemon)
 {
+	backup_abort(&daemon->service);
 	http_free(daemon->http);	/* first: waiting clients are let go, their calls end without them */
 	pool_free(daemon->service.pool);
 	for (size_t i = 0; i < sizeof(daemon->signals) / sizeof(daemon->signals[0]); i++)
@@ -188,10 +203,10 @@ int main(int argc, char **argv)
 	raise_file_limit();
 	daemon.service.shut_down = shut_down;
 	daemon.service.shut_down_arg = &daemon;
-	r = set_up(&daemon, &err);
+	r = daemon.options.restore ? restore(&daemon, &err) : set_up(&daemon, &err);
 	if (r < 0)
 		log_error("%s", err.text);
-	else
+	else if (daemon.base)
 		event_base_dispatch(daemon.base);
 	tear_down(&daemon);
 	return r < 0 ? 1 : 0;

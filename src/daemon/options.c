@@ -148,6 +148,10 @@ static const struct option_row rows[] = {
 	{ "--accel", "NAME", parse_accel, 0, "auto, kvm or tcg [auto]" },
 	{ "--budget", "SIZE", parse_bytes, AT(budget_bytes), "host memory for all VMs together [three quarters of this machine's]" },
 	{ "--keep-alive", "SEC", parse_seconds, AT(keep_alive_ms), "an idle instance is kept this long [600]" },
+	{ "--keep-records", "N", parse_count, AT(keep_records), "the newest activation records that are kept [100000]" },
+	{ "--keep-days", "N", parse_count, AT(keep_days), "and none older [30]" },
+	{ "--keep-size", "SIZE", parse_bytes, AT(keep_bytes), "the oldest records go while the database holds more [4G]" },
+	{ "--restore", "FILE", parse_string, AT(restore), "put a backup (`squeezy backup`) in the place of the database, and end" },
 	{ "--sample-ms", "MS", parse_count, AT(sample_ms), "take a memory sample of each VM this often, 0 for never [0]" },
 	{ "--boot-timeout", "SEC", parse_seconds, AT(boot_ms), "a VM's agent must answer within this time [60]" },
 	{ "--prestart", NULL, parse_flag, AT(prestart), "start the first VM at once, not with the first call" },
@@ -164,6 +168,7 @@ static void set_defaults(struct options *options)
 		.state = "/var/lib/squeezy", .kernel = "build/kernel/bzImage", .image = "build/image/root.erofs", .address = "127.0.0.1",
 		.port = 3233, .partitions = 8, .partition_bytes = 256ull << 20, .shared_bytes = 512ull << 20, .vcpus = 2,
 		.keep_alive_ms = 600000, .boot_ms = 60000,
+		.keep_records = 100000, .keep_days = 30, .keep_bytes = 4ull << 30,
 		.throttle = { .calls_per_minute = 600000, .fires_per_minute = 60000, .concurrent = 1024 },
 	};
 	options->budget_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4 * 3;

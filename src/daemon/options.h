@@ -24,6 +24,8 @@ struct options {
 	uint64_t partition_bytes;	/* least size of a partition: functions with a smaller limit share it */
 	uint64_t shared_bytes, base_bytes, budget_bytes;	/* base 0: by formula; budget 0: three quarters of the host's memory */
 	uint64_t keep_alive_ms;		/* given in seconds, fractions allowed */
+	uint64_t keep_records, keep_days, keep_bytes;	/* activation records */
+	const char *restore;		/* put this backup in the store's place, and end; NULL: no */
 	uint64_t sample_ms;		/* 0: no samples */
 	uint64_t boot_ms;		/* until the agent must have answered; given in seconds */
 	bool prestart;

@@ -98,6 +98,7 @@ struct pool {
 	uint64_t calls_done, started_ns;
 	json_t *keys;			/* text -> number: revisions and classes */
 	struct event *dispatch, *tick, *sampler, *flush;
+	uint64_t trim_after_ms;		/* epoch: the next look for old records */
 	bool flush_due;			/* records wait for their way to the disk */
 	json_t *reclaims, *samples;
 	bool stopping;

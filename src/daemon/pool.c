@@ -12,6 +12,7 @@
 #include "store/store.h"
 
 #define TICK_MS			100
+#define TRIM_MS			5000
 #define QUEUE_MS_MAX		180000	/* a call that found no place in this time fails */
 #define CLASSES_BLOCKED_MAX	64
 #define KEYS_MAX		100000
@@ -258,6 +259,19 @@ static void expire_instances(struct pool *pool, uint64_t now)
 	}
 }
 
+static void trim_records(struct pool *pool)
+{
+	const struct options *options = pool->options;
+	uint64_t now = epoch_ms(), age = options->keep_days * 86400000ull;
+	struct err err;
+
+	if (now < pool->trim_after_ms)
+		return;
+	pool->trim_after_ms = now + TRIM_MS;
+	if (store_trim(pool->store, &(struct store_keep){ options->keep_records, now > age ? now - age : 0, options->keep_bytes }, &err) < 0)
+		log_error("old activation records stay: %s", err.text);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -269,6 +283,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 			machine_watch(machine);
 	expire_calls(pool, now);
 	expire_instances(pool, now);
+	trim_records(pool);
 	if (TAILQ_EMPTY(&pool->machines) && !pool->n_calls && json_object_size(pool->keys) > KEYS_MAX)
 		json_object_clear(pool->keys);
 	pool_kick(pool);

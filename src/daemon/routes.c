@@ -51,6 +51,7 @@ const struct http_route routes[] = {
 	{ HTTP_GET, OURS "/keys", HTTP_ADMIN, route_key_list },
 	{ HTTP_POST, OURS "/keys", HTTP_ADMIN, route_key_add },
 	{ HTTP_DELETE, OURS "/keys/{}", HTTP_ADMIN, route_key_remove },
+	{ HTTP_POST, OURS "/backup", HTTP_ADMIN, route_backup },
 	{ HTTP_POST, OURS "/evict", HTTP_ADMIN, route_evict },
 	{ HTTP_POST, OURS "/shutdown", HTTP_ADMIN, route_shutdown },
 	{ 0 },

@@ -14,9 +14,13 @@ struct service {
 	struct store *store;
 	struct pool *pool;
 	struct identities *identities;
+	struct copying *copying;	/* the backup being made, or NULL */
 	void (*shut_down)(void *arg);	/* POST /squeezy/v1/shutdown */
 	void *shut_down_arg;
 };
+
+/* Ends a backup that is being made; its client is told. */
+void backup_abort(struct service *service);
 
 extern const struct http_route routes[];	/* ends with a NULL path */
 
@@ -74,6 +78,7 @@ ROUTE(inspect);
 ROUTE(reclaims);
 ROUTE(samples);
 ROUTE(samples_clear);
+ROUTE(backup);
 ROUTE(evict);
 ROUTE(shutdown);
 

@@ -6,15 +6,30 @@
 #include "base/err.h"
 #include "store/store-internal.h"
 
-#define TRIM_EVERY 256	/* activations between two looks at the number of records */
+#define TRIM_AT_ONCE 2000	/* records: some ten milliseconds of the loop */
 
-static int trim(struct store *store, uint64_t start_ms, struct err *err)
+static int run_trim(struct store *store, enum statement which, uint64_t number, struct err *err)
 {
-	struct bind binds[BINDS_MAX] = { { .number = STORE_ACTIVATIONS_MAX } };
+	struct bind binds[BINDS_MAX] = { { .number = number }, { .number = TRIM_AT_ONCE } };
 
-	if (start_ms % TRIM_EVERY)
-		return 0;
-	return store_run(store, STATEMENT_ACTIVATION_TRIM, binds, NULL, err);
+	return store_run(store, which, binds, NULL, err);
+}
+
+int store_trim(struct store *store, const struct store_keep *keep, struct err *err)
+{
+	struct bind none[BINDS_MAX] = { { 0 } };
+	uint64_t bytes;
+	int r = store_flush(store, err);
+
+	if (r == 0)
+		r = run_trim(store, STATEMENT_ACTIVATION_TRIM_COUNT, keep->records, err);
+	if (r == 0)
+		r = run_trim(store, STATEMENT_ACTIVATION_TRIM_AGE, keep->since_ms, err);
+	if (r == 0)
+		r = store_number(store, STATEMENT_BYTES, none, &bytes, err);
+	if (r == 0 && bytes > keep->bytes)
+		r = run_trim(store, STATEMENT_ACTIVATION_TRIM_OLDEST, 0, err);
+	return r;
 }
 
 int store_activation_put(struct store *store, const char *id, const char *ns, const char *name, uint64_t start_ms,
@@ -32,7 +47,7 @@ int store_activation_put(struct store *store, const char *id, const char *ns, co
 		r = store_run(store, STATEMENT_ACTIVATION_PUT, binds, NULL, err);
 	}
 	free(text);
-	return r < 0 ? r : trim(store, start_ms, err);
+	return r;
 }
 
 int store_activation_get(struct store *store, const char *ns, const char *id, json_t **ret, struct err *err)

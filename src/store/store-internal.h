@@ -20,7 +20,10 @@ enum statement {
 	STATEMENT_ACTIVATION_GET,
 	STATEMENT_ACTIVATION_LIST,
 	STATEMENT_ACTIVATION_COUNT,
-	STATEMENT_ACTIVATION_TRIM,
+	STATEMENT_ACTIVATION_TRIM_COUNT,
+	STATEMENT_ACTIVATION_TRIM_AGE,
+	STATEMENT_ACTIVATION_TRIM_OLDEST,
+	STATEMENT_BYTES,
 	STATEMENT_MAX,
 };
 
@@ -50,6 +53,9 @@ int store_text(struct store *store, enum statement which, const struct bind bind
 
 /* Runs one that returns one number; -ENOENT when it returns none. */
 int store_number(struct store *store, enum statement which, const struct bind binds[BINDS_MAX], uint64_t *ret, struct err *err);
+
+struct sqlite3;
+struct sqlite3 *store_db(struct store *store);
 
 /* What follows waits for store_flush() to become durable. */
 int store_batch(struct store *store, struct err *err);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The only file that knows SQLite: opening, schema, statements. entity.c and activation.c say what the documents are. */
+/* Opening, schema, statements; this file and backup.c are the only ones that know SQLite. entity.c and activation.c say what the documents are. */
 #include "store/store.h"
 
 #include <errno.h>
@@ -61,7 +61,11 @@ static const char *const sql[STATEMENT_MAX] = {
 	[STATEMENT_ACTIVATION_GET] = "SELECT document FROM activation WHERE id = ?1 AND ns = ?2",
 	[STATEMENT_ACTIVATION_LIST] = "SELECT document FROM activation WHERE " IN_RANGE " ORDER BY start DESC, seq DESC LIMIT ?5 OFFSET ?6",
 	[STATEMENT_ACTIVATION_COUNT] = "SELECT count(*) FROM activation WHERE " IN_RANGE,
-	[STATEMENT_ACTIVATION_TRIM] = "DELETE FROM activation WHERE seq <= (SELECT max(seq) FROM activation) - ?1",
+	[STATEMENT_ACTIVATION_TRIM_COUNT] = "DELETE FROM activation WHERE seq IN (SELECT seq FROM activation WHERE"
+					    " seq <= (SELECT max(seq) FROM activation) - ?1 ORDER BY seq LIMIT ?2)",
+	[STATEMENT_ACTIVATION_TRIM_AGE] = "DELETE FROM activation WHERE seq IN (SELECT seq FROM activation ORDER BY seq LIMIT ?2) AND start < ?1",
+	[STATEMENT_ACTIVATION_TRIM_OLDEST] = "DELETE FROM activation WHERE ?1 = 0 AND seq IN (SELECT seq FROM activation ORDER BY seq LIMIT ?2)",
+	[STATEMENT_BYTES] = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
 };
 
 static const struct {
@@ -119,6 +123,24 @@ static int bring_up_to_date(struct store *store, const char *path, struct err *e
 	return r < 0 ? r : execute(store, "COMMIT", "make its tables", err);
 }
 
+struct sqlite3 *store_db(struct store *store)
+{
+	return store->db;
+}
+
+/* A store with a hole in it must not answer as if all were well. */
+static int check_file(struct store *store, struct err *err)
+{
+	sqlite3_stmt *statement;
+	bool good;
+
+	if (sqlite3_prepare_v2(store->db, "PRAGMA quick_check(1)", -1, &statement, NULL) != SQLITE_OK)
+		return fail(store, "check the file", err);
+	good = sqlite3_step(statement) == SQLITE_ROW && !strcmp((const char *)sqlite3_column_text(statement, 0), "ok");
+	sqlite3_finalize(statement);
+	return good ? 0 : err_set(err, EBADMSG, "the file has holes");
+}
+
 static int prepare_all(struct store *store, struct err *err)
 {
 	for (int i = 0; i < STATEMENT_MAX; i++)
@@ -140,6 +162,11 @@ int store_open(const char *path, struct store **ret, struct err *err)
 		sqlite3_busy_timeout(store->db, BUSY_MS);
 		r = execute(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", "open its log", err);
 	}
+	if (r == 0)
+		r = check_file(store, err);
+	if (r == -EBADMSG)
+		err_set(err, EBADMSG, "the store is damaged, or the file is none; bring back a backup with squeezyd --restore FILE, or move the file away to "
+			"begin with an empty store");
 	if (r == 0)
 		r = bring_up_to_date(store, path, err);
 	if (r == 0)

@@ -68,6 +68,18 @@ int store_identity_put(struct store *store, const char *uuid, const json_t *docu
 int store_identity_delete(struct store *store, const char *uuid, struct err *err);
 int store_identity_list(struct store *store, json_t **ret, struct err *err);
 
+/*
+ * A copy of the running store, in steps of so many pages (4 KiB each) between which everything else goes on. path must not exist. end()
+ * frees it; 0 only when the copy is complete, else nothing is left of it.
+ */
+struct store_backup;
+int store_backup_start(struct store *store, const char *path, struct store_backup **ret, struct err *err);
+int store_backup_step(struct store_backup *backup, unsigned int pages, bool *ret_done, struct err *err);
+int store_backup_end(struct store_backup *backup);
+
+/* Puts a backup in the place of a store that nobody has open. -EBADMSG: it is none, or damaged; the store is as it was then. */
+int store_restore(const char *from, const char *to, struct err *err);
+
 /* Which activations: name NULL means every action; since and upto are epoch ms of their start, inclusive. */
 struct store_range {
 	const char *ns;
@@ -76,8 +88,15 @@ struct store_range {
 	unsigned int limit, skip;
 };
 
-/* Ids are never used twice: -EEXIST. The oldest records go when there are more than STORE_ACTIVATIONS_MAX. */
-#define STORE_ACTIVATIONS_MAX 100000
+/* Which activation records stay: at most so many, none that began before since_ms, and none while the file holds more than bytes. */
+struct store_keep {
+	uint64_t records, since_ms, bytes;
+};
+
+/* Removes what need not stay, at most some thousand records a call. */
+int store_trim(struct store *store, const struct store_keep *keep, struct err *err);
+
+/* Ids are never used twice: -EEXIST. */
 int store_activation_put(struct store *store, const char *id, const char *ns, const char *name, uint64_t start_ms,
 			 const json_t *document, struct err *err);
 int store_activation_get(struct store *store, const char *ns, const char *id, json_t **ret, struct err *err);
