@@ -14,6 +14,8 @@
  *   mover.c      the thread that populates and drains to follow the device
  *   virtio.c     requests to the virtio-mem device
  *   sysfs.c      /sys/kernel/mm/squeezy
+ *   check.c      is every page and count what it may be (CONFIG_SQUEEZY_DEBUG)
+ *   debug.c      /sys/kernel/debug/squeezy (CONFIG_SQUEEZY_DEBUG)
  */
 #ifndef _MM_SQUEEZY_INTERNAL_H
 #define _MM_SQUEEZY_INTERNAL_H
@@ -26,6 +28,8 @@
 #include <linux/spinlock.h>
 #include <linux/squeezy.h>
 #include <linux/types.h>
+
+struct seq_file;
 
 enum squeezy_state {
 	SQUEEZY_ABSENT,		/* no memory map */
@@ -190,5 +194,8 @@ int squeezy_device_unplug(u64 addr, unsigned int nr_blocks);
 /* sysfs.c */
 int squeezy_sysfs_init(void);
 void squeezy_sysfs_state_changed(struct squeezy_partition *p);
+
+/* check.c */
+int squeezy_check(struct seq_file *m);
 
 #endif /* _MM_SQUEEZY_INTERNAL_H */

@@ -175,3 +175,7 @@ static int __init squeezy_init(void)
 	return 0;
 }
 subsys_initcall_sync(squeezy_init);
+
+#ifdef CONFIG_SQUEEZY_KUNIT_TEST
+#include "tests/layout_kunit.c"
+#endif

@@ -35,6 +35,11 @@ static const u8 predecessors[SQUEEZY_NR_STATES] = {
 	[SQUEEZY_BROKEN]	= BIT(SQUEEZY_MAPPING),
 };
 
+static bool may_follow(enum squeezy_state from, enum squeezy_state to)
+{
+	return predecessors[to] & BIT(from);
+}
+
 const char *squeezy_state_name(enum squeezy_state state)
 {
 	return state_names[state];
@@ -48,7 +53,7 @@ void squeezy_stamp(struct squeezy_partition *p, enum squeezy_time time)
 void squeezy_set_state(struct squeezy_partition *p, enum squeezy_state state)
 {
 	lockdep_assert_held(&squeezy_lock);
-	WARN_ONCE(!(predecessors[state] & BIT(p->state)), "squeezy: partition %u: %s to %s\n",
+	WARN_ONCE(!may_follow(p->state, state), "squeezy: partition %u: %s to %s\n",
 		  p->id, state_names[p->state], state_names[state]);
 	WARN_ON_ONCE((state == SQUEEZY_CLAIMED) != !!p->claimant);
 
@@ -72,3 +77,7 @@ unsigned long squeezy_counter_read(enum squeezy_counter counter)
 {
 	return atomic_long_read(&counters[counter]);
 }
+
+#ifdef CONFIG_SQUEEZY_KUNIT_TEST
+#include "tests/partition_kunit.c"
+#endif

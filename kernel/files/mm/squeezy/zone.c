@@ -204,3 +204,7 @@ void squeezy_zone_unpark(struct squeezy_partition *p)
 		__putback_isolated_page(page, MAX_PAGE_ORDER, MIGRATE_MOVABLE);
 	spin_unlock_irqrestore(&zone->lock, flags);
 }
+
+#ifdef CONFIG_SQUEEZY_KUNIT_TEST
+#include "tests/zone_kunit.c"
+#endif

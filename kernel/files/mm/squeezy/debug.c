@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /sys/kernel/debug/squeezy: the check of all pages, and mistakes to be
+ * planted, which show that check, tests and detectors notice them.
+ */
+#include <linux/debugfs.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <linux/vmstat.h>
+
+#include "../internal.h"
+#include "internal.h"
+
+/* A page of a partition that is nobody's memory; by the mutex of the file. */
+static struct folio *planted;
+static DEFINE_MUTEX(plant_mutex);
+
+static int check_show(struct seq_file *m, void *unused)
+{
+	return squeezy_check(m);
+}
+DEFINE_SHOW_ATTRIBUTE(check);
+
+static struct squeezy_partition *first_claimed(void)
+{
+	struct squeezy_partition *p;
+
+	for_each_squeezy_partition(p)
+		if (squeezy_get_state(p) == SQUEEZY_CLAIMED)
+			return p;
+	return NULL;
+}
+
+/* Takes a page of a claimed partition for the kernel. */
+static int plant_page(void)
+{
+	struct squeezy_partition *p = first_claimed();
+
+	if (planted)
+		return -EBUSY;
+	if (p)
+		planted = __squeezy_alloc_folio(GFP_HIGHUSER_MOVABLE, 0, p->zone);
+	return planted ? 0 : -ENOENT;
+}
+
+static int pull_page(void)
+{
+	if (!planted)
+		return -ENOENT;
+	folio_put(planted);
+	planted = NULL;
+	return 0;
+}
+
+/* Shifts the count of free pages of a claimed partition. */
+static int plant_count(long pages)
+{
+	struct squeezy_partition *p = first_claimed();
+
+	if (!p)
+		return -ENOENT;
+	mod_zone_page_state(p->zone, NR_FREE_PAGES, pages);
+	return 0;
+}
+
+/* Lost on purpose: kmemleak has to find it. */
+static int plant_leak(void)
+{
+	void *lost = kmalloc(512, GFP_KERNEL);
+
+	if (!lost)
+		return -ENOMEM;
+	memset(lost, 0, 512);
+	OPTIMIZER_HIDE_VAR(lost);
+	return 0;
+}
+
+static int plant(const char *what)
+{
+	if (!strcmp(what, "page"))
+		return plant_page();
+	if (!strcmp(what, "-page"))
+		return pull_page();
+	if (!strcmp(what, "count"))
+		return plant_count(1);
+	if (!strcmp(what, "-count"))
+		return plant_count(-1);
+	if (!strcmp(what, "leak"))
+		return plant_leak();
+	if (strcmp(what, "warning"))
+		return -EINVAL;
+	WARN(1, "planted by a test\n");
+	return 0;
+}
+
+static ssize_t plant_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
+{
+	char what[16] = "";
+	int rc;
+
+	if (len >= sizeof(what))
+		return -EINVAL;
+	if (copy_from_user(what, buf, len))
+		return -EFAULT;
+	mutex_lock(&plant_mutex);
+	rc = plant(strstrip(what));
+	mutex_unlock(&plant_mutex);
+	return rc ?: len;
+}
+
+static const struct file_operations plant_fops = {
+	.owner = THIS_MODULE,
+	.write = plant_write,
+	.llseek = noop_llseek,
+};
+
+static int __init squeezy_debug_init(void)
+{
+	struct dentry *dir;
+
+	if (!squeezy_layout.count)
+		return 0;
+	dir = debugfs_create_dir("squeezy", NULL);
+	debugfs_create_file("check", 0400, dir, NULL, &check_fops);
+	debugfs_create_file("plant", 0200, dir, NULL, &plant_fops);
+	return 0;
+}
+late_initcall(squeezy_debug_init);
