@@ -27,10 +27,14 @@ MIB = 1 << 20
 PARTITIONS, PARTITION = 4, 128 * MIB
 SHARED = 256 * MIB
 BOOT_SECONDS = 420
+# A debug kernel does more in the same time, and an emulated one has no other time.
+DEBUG_SLOWER = 4
 SPLAT = re.compile(
-    r"WARNING:|BUG:|Oops|INFO: (task|rcu)|possible (circular|recursive)|general protection|"
-    r"Huh VM_FAULT_OOM|Kernel panic|bad page state|UBSAN|refcount_t|leaked|refused as wrong|no more memory is plugged"
+    r"WARNING:|BUG[: ]|Oops|INFO: (task|rcu|trying|lockdep)|possible (circular|recursive)|general protection|kernel BUG at|"
+    r"Huh VM_FAULT_OOM|Kernel panic|bad page state|UBSAN|refcount_t|leaked|refused as wrong|no more memory is plugged|"
+    r"ODEBUG|memory corruption|list_(add|del) corruption|Object already free|Voluntary context switch"
 )
+KTAP = re.compile(r"\[ *\d+\.\d+\] ( *)(?:(not ok|ok) \d+ (\S+)(.*)|1\.\.(\d+)|# Subtest: (\S+))$")
 LAYOUT = f"squeezy={PARTITIONS}x{PARTITION // MIB}M"
 
 
@@ -38,14 +42,16 @@ class Variant:
     """One boot: kernel command line, words that the log must hold, suites to run, and what the machine has."""
 
     def __init__(self, cmdline, expected="", suites="off", memory_mib=512, qemu=(), block="2M", needs=(), seconds=BOOT_SECONDS,
-                 backend="memory-backend-ram", disk_mib=0):
+                 backend="memory-backend-ram", disk_mib=0, on_debug=True, must_fail="", allowed=None):
+        """on_debug: also on a debug kernel. must_fail: words of the failure that this boot must have. allowed: a splat that it may have."""
         self.cmdline, self.expected, self.suites, self.memory_mib = cmdline, expected, suites, memory_mib
         self.qemu, self.block, self.needs, self.seconds = list(qemu), block, needs, seconds
-        self.backend, self.disk_mib = backend, disk_mib
+        self.backend, self.disk_mib, self.on_debug, self.must_fail, self.allowed = backend, disk_mib, on_debug, must_fail, allowed
 
 
 WITH = "partitions of 128 MiB"
 MEMFD = "memory-backend-memfd"
+SHORT = "claim,drain"
 VARIANTS = {
     "partitions": Variant(LAYOUT, WITH, "claim,drain"),
     "placement": Variant(LAYOUT, WITH, "placement,processes,huge,remote,outside", seconds=900),
@@ -57,17 +63,28 @@ VARIANTS = {
     "walkers": Variant(LAYOUT, WITH, "walkers,hugetlb,pins", backend=MEMFD, seconds=900,
                        needs=("PROC_KCORE", "IDLE_PAGE_TRACKING", "DAMON_PADDR", "DAMON_SYSFS", "HUGETLBFS", "GUP_TEST")),
     "shared": Variant(LAYOUT, WITH, "shared", disk_mib=320),
-    "init-on-free": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1", WITH, "placement,claim,drain"),
     "full": Variant(LAYOUT + " psi=1", WITH, "full,reclaim"),
+    "stress": Variant(LAYOUT, WITH, "stress", seconds=600),
+    "check": Variant(LAYOUT, WITH, "check", needs=("SQUEEZY_DEBUG",)),
+    "faults": Variant(LAYOUT, WITH, "faults", needs=("FAILSLAB", "FAIL_PAGE_ALLOC", "MEMORY_NOTIFIER_ERROR_INJECT"),
+                      allowed="Huh VM_FAULT_OOM"),  # once for each allocation of a fault that is made to fail
+    "init-on-free": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1", WITH, SHORT),
+    "page-poison": Variant(LAYOUT + " page_poison=1", WITH, SHORT, needs=("PAGE_POISONING",)),
+    "slub-debug": Variant(LAYOUT + " slub_debug=FZPU", WITH, SHORT, needs=("DEBUG_VM", "SLUB_DEBUG")),
+    "page-owner": Variant(LAYOUT + " page_owner=on", WITH, SHORT, needs=("PAGE_OWNER",)),
+    "kmemleak": Variant(LAYOUT + " kmemleak=on", WITH, "claim,drain,leaks", needs=("DEBUG_KMEMLEAK",), memory_mib=768),
+    "planted-warning": Variant(LAYOUT, WITH, "plant_warning", needs=("SQUEEZY_DEBUG",), must_fail="plant_write"),
+    "planted-leak": Variant(LAYOUT + " kmemleak=on", WITH, "plant_leak,leaks", needs=("SQUEEZY_DEBUG", "DEBUG_KMEMLEAK"),
+                            must_fail="kmemleak finds nothing"),
     "off": Variant(""),
-    "bad-text": Variant("squeezy=nonsense", "squeezy=nonsense is not <count>x<size>"),
-    "bad-zero": Variant("squeezy=0x512M", "is out of range"),
-    "bad-count": Variant("squeezy=128x128M", "is out of range"),
-    "bad-size": Variant("squeezy=4x100M", "not a multiple of the memory block size"),
-    "bad-wrap": Variant("squeezy=18446744073709551617x512M", "is out of range"),
-    "bad-size-wrap": Variant("squeezy=1x16777217T", "is out of range"),
-    "bad-suffix": Variant("squeezy=4x128Mi", "is not <count>x<size>"),
-    "bad-huge": Variant("squeezy=4x99999999G", "is out of range"),
+    "bad-text": Variant("squeezy=nonsense", "squeezy=nonsense is not <count>x<size>", on_debug=False),
+    "bad-zero": Variant("squeezy=0x512M", "is out of range", on_debug=False),
+    "bad-count": Variant("squeezy=128x128M", "is out of range", on_debug=False),
+    "bad-size": Variant("squeezy=4x100M", "not a multiple of the memory block size", on_debug=False),
+    "bad-wrap": Variant("squeezy=18446744073709551617x512M", "is out of range", on_debug=False),
+    "bad-size-wrap": Variant("squeezy=1x16777217T", "is out of range", on_debug=False),
+    "bad-suffix": Variant("squeezy=4x128Mi", "is not <count>x<size>", on_debug=False),
+    "bad-huge": Variant("squeezy=4x99999999G", "is out of range", on_debug=False),
     "no-memcg": Variant(LAYOUT + " cgroup_disable=memory", "the memory controller is disabled"),
 }
 
@@ -89,7 +106,8 @@ def make_initramfs(path):
     subprocess.run(["gcc", *flags, "-o", program, *sources], check=True, timeout=300)
     with open(program, "rb") as f:
         init = f.read()
-    members = [("dev", 0o40755, b"", (0, 0)), ("dev/console", 0o20600, b"", (5, 1)), ("init", 0o100755, init, (0, 0))]
+    members = [("dev", 0o40755, b"", (0, 0)), ("dev/console", 0o20600, b"", (5, 1)),
+               ("dev/kmsg", 0o20600, b"", (1, 11)), ("init", 0o100755, init, (0, 0))]
     with open(path, "wb") as f:
         for name, mode, data, rdev in members:
             f.write(entry(name, mode, data, rdev))
@@ -116,22 +134,47 @@ def has_options(kernel, options):
     return all(f"CONFIG_{name}=y" in config for name in options)
 
 
-def qemu_command(kernel, initramfs, variant, qmp):
+def kunit_results(lines, may_skip):
+    """What KUnit said on the console: [(ok, name)]. Fails when a test was skipped that need not be, or when none ran."""
+    suite, ran, bad, done, planned = "", [], [], 0, None
+    for match in filter(None, map(KTAP.match, lines)):
+        indent, verdict, name, rest, plan, subtest = match.groups()
+        if subtest:
+            suite = subtest
+        elif plan and not indent:
+            planned = int(plan)
+        elif verdict:
+            done += not indent
+            ran += [name] if indent else []
+            if verdict != "ok" or ("# SKIP" in rest and not may_skip):
+                bad.append(f"{suite}/{name}")
+    return [(bool(ran) and done == planned and not bad, f"KUnit: {len(ran)} tests in {done} suites" + "".join(f" [{b}]" for b in bad))]
+
+
+def invert(results, words):
+    """The verdict on a boot that has to fail with these words."""
+    failures = [what for ok, what in results if not ok]
+    return [(any(words in what for what in failures), f"is found failed ('{words}'), as it must be")]
+
+
+def qemu_command(kernel, initramfs, variant, qmp, append):
     kvm = os.access("/dev/kvm", os.W_OK) and re.search(r"^flags.* (vmx|svm)( |$)", open("/proc/cpuinfo").read(), re.M)
     accel = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=64", "-cpu", "max"]
     region = PARTITIONS * PARTITION
+    # KASAN's shadow is an eighth of all memory, what it keeps of freed objects comes on top.
+    memory_mib = variant.memory_mib * (2 if has_options(kernel, ["KASAN"]) else 1)
     return [
         "qemu-system-x86_64", "-M", "q35,usb=off", *accel, "-smp", "2", "-nodefaults", "-no-user-config", "-display", "none",
-        "-m", f"size={variant.memory_mib}M,slots=2,maxmem={variant.memory_mib * MIB + region + SHARED + 1024 * MIB}", "-no-reboot",
+        "-m", f"size={memory_mib}M,slots=2,maxmem={memory_mib * MIB + region + SHARED + 1024 * MIB}", "-no-reboot",
         "-kernel", kernel, "-initrd", initramfs,
-        "-append", f"console=ttyS0 loglevel=7 panic=-1 memhp_default_state=online_movable rcupdate.rcu_expedited=1 "
-        f"{variant.cmdline} suites={variant.suites}",
+        "-append", f"console=ttyS0 loglevel=7 printk.devkmsg=on panic=-1 memhp_default_state=online_movable rcupdate.rcu_expedited=1 "
+        f"{variant.cmdline} suites={variant.suites} {append}",
         "-serial", "stdio", "-qmp", f"unix:{qmp},server=on,wait=off",
         "-object", f"{variant.backend},id=mem0,size={region},reserve=off",
         "-device", f"virtio-mem-pci,id=vm0,memdev=mem0,node=0,requested-size=0,block-size={variant.block}",
         "-object", f"memory-backend-ram,id=mem1,size={SHARED},reserve=off",
         "-device", f"virtio-mem-pci,id=vm1,memdev=mem1,node=0,requested-size={SHARED},block-size=2M",
-        "-numa", "node,nodeid=0,memdev=base", "-object", f"memory-backend-ram,id=base,size={variant.memory_mib}M",
+        "-numa", "node,nodeid=0,memdev=base", "-object", f"memory-backend-ram,id=base,size={memory_mib}M",
         *variant.qemu,
     ]
 
@@ -162,15 +205,21 @@ class Qmp:
                 return answer
 
 
-def run_variant(name, kernel, initramfs, workdir):
+def time_limit(options, variant):
+    if options.seconds:
+        return options.seconds
+    return variant.seconds * (DEBUG_SLOWER if any(has_options(options.kernel, [o]) for o in ("DEBUG_VM", "KASAN")) else 1)
+
+
+def run_variant(name, options, initramfs, workdir):
     """Boots one VM. Returns the TAP results [(ok, name)] and the console's lines."""
     variant = VARIANTS[name]
     qmp_path = os.path.join(workdir, "qmp")
-    command = qemu_command(kernel, initramfs, variant, qmp_path)
+    command = qemu_command(options.kernel, initramfs, variant, qmp_path, options.append)
     if variant.disk_mib:
         command += make_disk(os.path.join(workdir, f"disk-{name}"), variant.disk_mib)
     proc = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, errors="replace")
-    timer = threading.Timer(variant.seconds, proc.kill)
+    timer = threading.Timer(time_limit(options, variant), proc.kill)
     timer.start()
     results, lines, planned = [], [], None
     try:
@@ -178,8 +227,8 @@ def run_variant(name, kernel, initramfs, workdir):
         for line in proc.stdout:
             line = line.rstrip("\r\n")
             lines.append(line)
-            if line.startswith("@host request "):
-                answer = qmp.call("qom-set", path="/machine/peripheral/vm0", property="requested-size", value=int(line.split()[2]))
+            if match := re.search(r"@host request (\d+)$", line):
+                answer = qmp.call("qom-set", path="/machine/peripheral/vm0", property="requested-size", value=int(match[1]))
                 if "error" in answer:
                     lines.append(f"# QMP: {answer}")
             elif line.startswith("@host qmp "):
@@ -197,11 +246,22 @@ def run_variant(name, kernel, initramfs, workdir):
         proc.wait()
         if os.path.exists(qmp_path):
             os.unlink(qmp_path)
-    splats = [line for line in lines if SPLAT.search(line)]
+    splats = [line for line in lines if SPLAT.search(line) and not (variant.allowed and variant.allowed in line)]
     results.append((planned is not None and planned == len(results), "all tests were run"))
     results.append((not splats, "no kernel warning" + "".join(f" [{s[:100]}]" for s in splats[:3])))
     results.append((any(variant.expected in line for line in lines), f"the log says '{variant.expected}'"))
-    return results, lines
+    if has_options(options.kernel, ["SQUEEZY_KUNIT_TEST"]):
+        results += kunit_results(lines, may_skip="squeezy=" in variant.cmdline)
+    return invert(results, variant.must_fail) if variant.must_fail else results, lines
+
+
+def chosen(options):
+    """Variants to run on this kernel."""
+    debug = has_options(options.kernel, ["DEBUG_VM"])
+    for name in options.only or VARIANTS:
+        variant = VARIANTS[name]
+        if has_options(options.kernel, variant.needs) and (variant.on_debug or options.only or not debug):
+            yield name
 
 
 def main():
@@ -209,6 +269,8 @@ def main():
     parser.add_argument("--kernel", default=os.path.join(TOP, "build", "kernel", "bzImage"))
     parser.add_argument("--only", action="append", choices=VARIANTS)
     parser.add_argument("--log-dir", default=os.path.join(TOP, "build", "log"))
+    parser.add_argument("--append", default="", help="more words of the kernel's command line")
+    parser.add_argument("--seconds", type=int, help="time limit of each boot")
     options = parser.parse_args()
     if not os.access(options.kernel, os.R_OK):
         sys.exit(f"kernel tests: there is no kernel {options.kernel}: run tools/build kernel first")
@@ -217,10 +279,8 @@ def main():
     with tempfile.TemporaryDirectory() as workdir:
         initramfs = os.path.join(workdir, "initramfs")
         make_initramfs(initramfs)
-        for name in options.only or VARIANTS:
-            if not has_options(options.kernel, VARIANTS[name].needs):
-                continue
-            results, lines = run_variant(name, options.kernel, initramfs, workdir)
+        for name in chosen(options):
+            results, lines = run_variant(name, options, initramfs, workdir)
             log = os.path.join(options.log_dir, f"kernel-{name}.log")
             with open(log, "w") as f:
                 f.write("\n".join(lines) + "\n")

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "suite.h"
 
+#include "ledger.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -422,6 +424,12 @@ static const struct suite {
 	{ "bench-populate", bench_populate_tests },
 	{ "bench-plug", bench_plug_tests },
 	{ "bench-memory", bench_memory_tests },
+	{ "stress", stress_tests },
+	{ "faults", faults_tests },
+	{ "check", check_tests },
+	{ "leaks", leaks_tests },
+	{ "plant_warning", plant_warning_tests },
+	{ "plant_leak", plant_leak_tests },
 };
 
 /* In a function of its own: no variable of the caller's is at the mercy of longjmp. */
@@ -433,10 +441,13 @@ static bool run_one(const struct test *t)
 	return true;
 }
 
+/* On a kernel that can check all its pages no test may leave a wrong one. */
+static const struct test pages_test = { "pages", check_pages };
+
 static unsigned int run_all(const struct test *tests, unsigned int number)
 {
 	for (const struct test *t = tests; t->name; t++) {
-		bool ok = run_one(t);
+		bool ok = run_one(t) && run_one(&pages_test);
 
 		printf("%s %u - %s\n", ok ? "ok" : "not ok", ++number, t->name);
 		clean_up();

@@ -25,6 +25,12 @@ extern const struct test drain_tests[];
 extern const struct test full_tests[];
 extern const struct test reclaim_tests[];
 extern const struct test off_tests[];
+extern const struct test stress_tests[];
+extern const struct test faults_tests[];
+extern const struct test check_tests[];
+extern const struct test leaks_tests[];
+extern const struct test plant_warning_tests[];
+extern const struct test plant_leak_tests[];
 
 /* A test test_FN() that runs fn(int *nid) inside a claiming cgroup. */
 #define INSIDE(fn)                                                                                                             \

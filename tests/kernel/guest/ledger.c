@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ledger.h"
+#include "harness.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CHECK_FILE "/sys/kernel/debug/squeezy/check"
+/* What caches of the kernel keep for themselves after a test: stacks, per-CPU slabs, page tables of our own. */
+#define SLACK_KIB (12 * 1024)
+#define SETTLE_MS 60000
+
+int file_read(const char *path, char *buf, size_t size)
+{
+	ssize_t n;
+	size_t have = 0;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while ((n = read(fd, buf + have, size - 1 - have)) > 0)
+		have += (size_t)n;
+	n = n < 0 ? -errno : 0;
+	close(fd);
+	buf[have] = '\0';
+	return (int)n;
+}
+
+bool pages_are_right(char *buf, size_t size)
+{
+	CHECK_MSG(file_read(CHECK_FILE, buf, size) == 0, "%s", CHECK_FILE);
+	return !strcmp(buf, "ok\n");
+}
+
+void check_pages(void)
+{
+	char text[4096];
+
+	if (access(CHECK_FILE, F_OK) || pages_are_right(text, sizeof(text)))
+		return;
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		printf("# check: %s\n", line);
+	CHECK_MSG(false, "the check of all pages found mistakes");
+}
+
+static uint64_t dying_cgroups(void)
+{
+	char text[4096], *at;
+
+	CHECK(file_read("/sys/fs/cgroup/cgroup.stat", text, sizeof(text)) == 0);
+	at = strstr(text, "nr_dying_descendants ");
+	CHECK(at);
+	return strtoull(strchr(at, ' '), NULL, 10);
+}
+
+/* Nothing is measured while caches hold it: dentries and inodes of the dead, the page cache. */
+static void drop_caches(void)
+{
+	sync();
+	CHECK(file_write("/proc/sys/vm/drop_caches", "3") == 0);
+}
+
+static bool all_out(void *unused)
+{
+	for (unsigned int i = 0; i < partition_count; i++)
+		if (!has_state(i, "parked") && !has_state(i, "absent"))
+			return false;
+	return true;
+}
+
+void ledger_open(struct ledger *l)
+{
+	host_request(0);
+	CHECK_MSG(wait_until(all_out, NULL, SETTLE_MS), "a partition is not parked");
+	drop_caches();
+	l->free_kib = meminfo("MemFree:");
+	l->slab_kib = meminfo("Slab:");
+}
+
+struct settling {
+	const struct ledger *before;
+	uint64_t free_kib, slab_kib, dying;
+};
+
+static bool has_settled(void *arg)
+{
+	struct settling *s = arg;
+
+	drop_caches();
+	s->free_kib = meminfo("MemFree:");
+	s->slab_kib = meminfo("Slab:");
+	s->dying = dying_cgroups();
+	return s->free_kib + SLACK_KIB >= s->before->free_kib && s->slab_kib <= s->before->slab_kib + SLACK_KIB && !s->dying;
+}
+
+void ledger_close(const struct ledger *l)
+{
+	struct settling s = { .before = l };
+
+	host_request(0);
+	CHECK_MSG(wait_until(all_out, NULL, SETTLE_MS), "a partition is not parked");
+	CHECK_MSG(wait_until(has_settled, &s, SETTLE_MS), "free %llu KiB, was %llu; slab %llu KiB, was %llu; %llu dying cgroups",
+		  (unsigned long long)s.free_kib, (unsigned long long)l->free_kib, (unsigned long long)s.slab_kib,
+		  (unsigned long long)l->slab_kib, (unsigned long long)s.dying);
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Mistakes planted in the kernel (debugfs squeezy/plant): are they noticed? And is nothing noticed where there is none? */
+#include "ledger.h"
+#include "suite.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PLANT "/sys/kernel/debug/squeezy/plant"
+#define KMEMLEAK "/sys/kernel/debug/kmemleak"
+#define MIB (1ul << 20)
+
+static void plant(const char *what)
+{
+	CHECK_MSG(file_write(PLANT, what) == 0, "planting of %s", what);
+}
+
+static void hold(void *unused)
+{
+	char *mem = map_anon(8 * MIB);
+
+	touch(mem, 8 * MIB, 1);
+	for (;;)
+		pause();
+}
+
+/* A mistake of this kind makes the check speak, and its removal makes it silent. */
+static void expect_found(const char *what, const char *undo, const char *words)
+{
+	char text[4096];
+
+	check_pages();
+	plant(what);
+	CHECK(!pages_are_right(text, sizeof(text)));
+	CHECK_MSG(strstr(text, words), "the check says: %.200s", text);
+	plant(undo);
+	check_pages();
+}
+
+static void test_check_finds(void)
+{
+	pid_t pid;
+
+	populate(2);
+	claim_new("a");
+	pid = start_in("a", hold, NULL);
+	wait_asleep(pid);
+	expect_found("page", "-page", "in use, but not anonymous");
+	expect_found("count", "-count", "NR_FREE_PAGES is not the sum");
+	cg_end("a");
+	populate(0);
+	check_pages();
+}
+
+const struct test check_tests[] = {
+	{ "the check of all pages finds a page and a count that are wrong", test_check_finds },
+	{ NULL, NULL }
+};
+
+/* For a boot that has to be found failed. */
+static void test_plant_warning(void)
+{
+	plant("warning");
+}
+
+const struct test plant_warning_tests[] = {
+	{ "a warning is planted", test_plant_warning },
+	{ NULL, NULL }
+};
+
+static void test_plant_leak(void)
+{
+	plant("leak");
+}
+
+const struct test plant_leak_tests[] = {
+	{ "a leak is planted", test_plant_leak },
+	{ NULL, NULL }
+};
+
+/* kmemleak reports nothing that is younger than five seconds; what is about to be freed may look lost to the first scan. */
+#define KMEMLEAK_AGE_MS 6000
+
+static void test_no_leaks(void)
+{
+	char text[8192];
+
+	for (int i = 0; i < 2; i++) {
+		sleep_ms(KMEMLEAK_AGE_MS);
+		CHECK(file_write(KMEMLEAK, "scan") == 0);
+		CHECK(file_read(KMEMLEAK, text, sizeof(text)) == 0);
+	}
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		printf("# kmemleak: %s\n", line);
+	CHECK_MSG(!text[0], "memory of the kernel has been lost");
+}
+
+const struct test leaks_tests[] = {
+	{ "kmemleak finds nothing", test_no_leaks },
+	{ NULL, NULL }
+};

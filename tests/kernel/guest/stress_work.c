@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stress_work.h"
+#include "harness.h"
+
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MIB (1ul << 20)
+#define PAGE 4096ul
+#define HUGE (2 * MIB)
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+const char *const stress_deed_names[STRESS_NR_DEEDS] = {
+	"claims", "claims refused", "moves", "disturbances", "small", "huge", "forks", "splices", "rings", "advice", "floods",
+};
+
+unsigned int stress_random(uint64_t *state, unsigned int limit)
+{
+	*state += 0x9e3779b97f4a7c15;
+	uint64_t z = *state;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+	return (unsigned int)((z ^ (z >> 31)) % limit);
+}
+
+void stress_did(struct stress_shared *shared, enum stress_deed deed)
+{
+	__atomic_fetch_add(&shared->deeds[deed], 1, __ATOMIC_RELAXED);
+}
+
+/* NULL when the address space or the limit does not allow more: then this deed is skipped. */
+static char *map_somewhere(size_t bytes)
+{
+	char *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return mem == MAP_FAILED ? NULL : mem;
+}
+
+/* Our bytes stay ours, whatever happens to the page below them. */
+static void fill_and_compare(char *mem, size_t bytes, unsigned char value)
+{
+	for (size_t i = 0; i < bytes; i += PAGE) {
+		mem[i] = (char)value;
+		mem[i + PAGE - 1] = (char)value;
+	}
+	for (size_t i = 0; i < bytes; i += PAGE)
+		CHECK((unsigned char)mem[i] == value && (unsigned char)mem[i + PAGE - 1] == value);
+}
+
+static void do_small(uint64_t *rnd)
+{
+	size_t bytes = (1 + stress_random(rnd, 8)) * MIB;
+	char *mem = map_somewhere(bytes);
+
+	if (!mem)
+		return;
+	fill_and_compare(mem, bytes, (unsigned char)stress_random(rnd, 255) + 1);
+	munmap(mem, bytes);
+}
+
+/* 2 MiB pages where madvise enables them, else 64 KiB; then holes in them. */
+static void do_huge(uint64_t *rnd)
+{
+	char *mem = map_somewhere(4 * HUGE);
+
+	if (!mem)
+		return;
+	madvise(mem, 4 * HUGE, MADV_HUGEPAGE);
+	fill_and_compare(mem, 4 * HUGE, (unsigned char)stress_random(rnd, 255) + 1);
+	for (int i = 0; i < 8; i++)
+		madvise(mem + stress_random(rnd, 2000) * PAGE, (1 + stress_random(rnd, 40)) * PAGE, MADV_DONTNEED);
+	munmap(mem, stress_random(rnd, 2) ? 4 * HUGE : HUGE + 16 * PAGE);
+}
+
+static void do_fork(uint64_t *rnd)
+{
+	char *mem = map_somewhere(2 * MIB);
+	int status = 0;
+	pid_t pid;
+
+	if (!mem)
+		return;
+	touch(mem, 2 * MIB, 1);
+	pid = fork();
+	if (!pid) {
+		fill_and_compare(mem, 2 * MIB, 2);
+		_exit(0);
+	}
+	fill_and_compare(mem, 2 * MIB, 3);
+	/* Sometimes an orphan stays for the kill. */
+	if (pid > 0 && stress_random(rnd, 8))
+		waitpid(pid, &status, 0);
+	CHECK(!WIFEXITED(status) || !WEXITSTATUS(status));
+	munmap(mem, 2 * MIB);
+}
+
+static void do_splice(uint64_t *rnd, int pipe_fd)
+{
+	char *mem = map_somewhere(MIB);
+	struct iovec iov = { mem, (1 + stress_random(rnd, 8)) * PAGE };
+
+	if (!mem)
+		return;
+	touch(mem, MIB, 4);
+	/* A full pipe takes nothing, which is as good. */
+	(void)vmsplice(pipe_fd, &iov, 1, SPLICE_F_NONBLOCK);
+	munmap(mem, MIB);
+}
+
+/* A registered buffer pins memory that was never touched before; the ring may outlive the mapping. */
+static void do_ring(uint64_t *rnd)
+{
+	struct io_uring_params params = { .flags = 0 };
+	int fd = (int)syscall(SYS_io_uring_setup, 4, &params);
+	char *mem = map_somewhere(MIB);
+	struct iovec iov = { mem, MIB };
+
+	if (fd < 0)
+		return;
+	if (mem) {
+		syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, &iov, 1);
+		munmap(mem, MIB);
+	}
+	if (stress_random(rnd, 4))
+		close(fd);
+}
+
+static void do_advice(uint64_t *rnd)
+{
+	static const int advice[] = { MADV_FREE, MADV_COLLAPSE, MADV_DONTNEED, MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED };
+	char *mem = map_somewhere(2 * HUGE);
+	char *moved;
+
+	if (!mem)
+		return;
+	touch(mem, 2 * HUGE, 5);
+	for (int i = 0; i < 3; i++)
+		madvise(mem, 2 * HUGE, advice[stress_random(rnd, sizeof(advice) / sizeof(advice[0]))]);
+	if (!stress_random(rnd, 3))
+		mlock(mem, MIB);
+	moved = mremap(mem, 2 * HUGE, 2 * HUGE + MIB, MREMAP_MAYMOVE);
+	if (moved == MAP_FAILED)
+		moved = mem;
+	touch(moved, HUGE, 6);
+	munmap(moved, 2 * HUGE + MIB);
+}
+
+/* More than the partition holds: somebody inside is killed. */
+static void do_flood(void)
+{
+	size_t bytes = partition_bytes + partition_bytes / 8;
+	char *mem = map_somewhere(bytes);
+
+	if (!mem)
+		return;
+	touch(mem, bytes, 7);
+	munmap(mem, bytes);
+}
+
+void stress_work(struct stress_shared *shared, uint64_t *rnd, int pipe_fd)
+{
+	static const enum stress_deed deeds[] = {
+		STRESS_SMALL, STRESS_SMALL, STRESS_HUGE, STRESS_HUGE, STRESS_FORKS, STRESS_SPLICES, STRESS_RINGS, STRESS_ADVICE,
+	};
+
+	for (;;) {
+		enum stress_deed deed = deeds[stress_random(rnd, sizeof(deeds) / sizeof(deeds[0]))];
+
+		if (!stress_random(rnd, 300))
+			deed = STRESS_FLOODS;
+		stress_did(shared, deed);
+		switch (deed) {
+		case STRESS_HUGE: do_huge(rnd); break;
+		case STRESS_FORKS: do_fork(rnd); break;
+		case STRESS_SPLICES: do_splice(rnd, pipe_fd); break;
+		case STRESS_RINGS: do_ring(rnd); break;
+		case STRESS_ADVICE: do_advice(rnd); break;
+		case STRESS_FLOODS: do_flood(); break;
+		default: do_small(rnd); break;
+		}
+	}
+}
