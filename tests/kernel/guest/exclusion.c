@@ -299,6 +299,38 @@ static void test_cache_and_tables(void)
 	}
 }
 
+static void fill_and_stop(void *arg)
+{
+	char *mem = map_anon(64 * MIB), *shared = mmap(NULL, 64 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(shared != MAP_FAILED);
+	touch(mem, 64 * MIB, 1);
+	touch(shared, 64 * MIB, 1);
+	raise(SIGSTOP);
+	CHECK(pages_elsewhere(mem, 64 * MIB, 0) == 0 && pages_elsewhere(shared, 64 * MIB, 0) == 0);
+}
+
+/* Reclaim may demote to other nodes, if there is one to demote to: a partition is none. */
+static void test_demotion(void)
+{
+	uint64_t demoted = vmstat("pgdemote_direct") + vmstat("pgdemote_kswapd");
+	int status;
+	pid_t pid;
+
+	populate(2);
+	CHECK(write_file("/sys/kernel/mm/numa/demotion_enabled", "1", 0) == 0);
+	CHECK(cg_make("b") == 0);
+	pid = start_in("b", fill_and_stop, NULL);
+	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	CHECK(cg_write("b", "memory.reclaim", "32M") == -EAGAIN);
+	CHECK(vmstat("pgdemote_direct") + vmstat("pgdemote_kswapd") == demoted);
+	none_inside(2);
+	kill(pid, SIGCONT);
+	CHECK(wait_for(pid) == 0);
+	cg_end("b");
+	CHECK(write_file("/sys/kernel/mm/numa/demotion_enabled", "0", 0) == 0);
+}
+
 static void read_all(const char *path)
 {
 	static char buf[1 << 16];
@@ -384,6 +416,7 @@ const struct test exclusion_tests[] = {
 	{ "node masks and memory tiers do not list partitions", test_masks },
 	{ "compaction and drop_caches, claimed and parked", test_compaction },
 	{ "page cache to the brim, page tables, slab", test_cache_and_tables },
+	{ "reclaim demotes nothing into a partition", test_demotion },
 	{ "statistics of nodes and zones", test_statistics },
 	{ "memory blocks of a partition obey nobody else", test_blocks },
 	{ NULL, NULL }
