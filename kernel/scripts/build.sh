@@ -4,10 +4,12 @@
 # copy kernel/files, merge kernel/config, compile. Output: build/kernel/{bzImage,version,config}.
 #
 #   kernel/scripts/build.sh [--variant emulated|kvm|auto] [--extra FRAGMENT]... [--stock] [--tree DIR] [--out DIR]
+#                           [--archive TAR] [--goals "GOAL..."]
 #
 # "emulated" patches no text at run time, which QEMU's multi-threaded TCG needs; "kvm" has jump labels and CPU mitigations;
 # "auto" (default) is kvm where the host can use it. --extra adds a fragment of kernel/config (e.g. debug). --stock leaves out our
-# patches, our files and CONFIG_SQUEEZY, and nothing else: the other side of a comparison. Re-runnable: what is up to date is kept.
+# patches, our files and CONFIG_SQUEEZY, and nothing else: the other side of a comparison. --archive is another linux-source than the
+# installed one, --goals what make is to make instead of a kernel (rebase-check.sh). Re-runnable: what is up to date is kept.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 kernel=$top/kernel
@@ -17,6 +19,8 @@ squeezy=("$kernel/config/squeezy.config")
 patches=("$kernel"/patches/*.patch)
 tree=$top/build/kernel/linux
 out=$top/build/kernel
+archive=/usr/src/linux-source-6.12.tar.xz
+goals=bzImage
 
 die() {
 	printf 'kernel: %s\n' "$*" >&2
@@ -36,7 +40,9 @@ while [ $# -gt 0 ]; do
 	--extra) extra+=("$kernel/config/$2.config") ;;
 	--tree) tree=$(realpath -m "$2") ;;
 	--out) out=$(realpath -m "$2") ;;
-	*) die "unknown option $1: the options are --variant, --extra, --stock, --tree and --out" ;;
+	--archive) archive=$(realpath -m "$2") ;;
+	--goals) goals=$2 ;;
+	*) die "unknown option $1: the options are --variant, --extra, --stock, --tree, --out, --archive and --goals" ;;
 	esac
 	shift 2
 done
@@ -49,16 +55,11 @@ for fragment in "${fragments[@]}"; do
 	[ -r "$fragment" ] || die "there is no config fragment $fragment"
 done
 
-source_archive() {
-	local archive=/usr/src/linux-source-6.12.tar.xz
-	[ -r $archive ] || die "$archive is missing: install Debian's package linux-source-6.12 (tools/deps does)"
-	printf '%s\n' $archive
-}
+[ -r "$archive" ] || die "$archive is missing: install Debian's package linux-source-6.12 (tools/deps does)"
 
 # A tree is good for one archive and one set of patches; anything else is unpacked anew.
 prepare_tree() {
-	local archive want patch
-	archive=$(source_archive)
+	local want patch
 	want=$(stat -c '%s %Y' "$archive"; cat /dev/null "${patches[@]}" | sha256sum)
 	if [ -e "$tree/.squeezy-base" ] && [ "$(cat "$tree/.squeezy-base")" = "$want" ]; then return; fi
 	printf 'unpacking %s\n' "$archive"
@@ -116,13 +117,15 @@ configure() {
 compile() {
 	local cc=gcc
 	if command -v ccache >/dev/null; then cc="ccache gcc"; fi
-	make -C "$tree" -j "$(nproc)" CC="$cc" KBUILD_BUILD_USER=squeezy KBUILD_BUILD_HOST=build KBUILD_BUILD_TIMESTAMP='@1700000000' bzImage
+	# shellcheck disable=SC2086 # a list of goals
+	make -C "$tree" -j "$(nproc)" CC="$cc" KBUILD_BUILD_USER=squeezy KBUILD_BUILD_HOST=build KBUILD_BUILD_TIMESTAMP='@1700000000' $goals
 }
 
 prepare_tree
 copy_files
 configure
 compile
+[ "$goals" = bzImage ] || exit 0
 mkdir -p "$out"
 cp "$tree/arch/x86/boot/bzImage" "$out/bzImage.new"
 make -s -C "$tree" kernelrelease >"$out/version"
