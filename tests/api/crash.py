@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was acknowledged survives: the daemon is killed (SIGKILL) at random points under load, and a torn write is left behind it.
 
-usage: crash.py [ROUNDS]. The moments come from a seed that is printed. A PUT or DELETE that was answered with 200 is there after the crash; so is
+ROUNDS and SEED come from the environment; the seed is printed. A PUT or DELETE that was answered with 200 is there after the crash; so is
 every activation whose call was answered before the last such PUT began.
 """
 import os
@@ -16,7 +16,7 @@ import time
 from harness import Daemon, contains, equal, main, until
 
 NS = "/api/v1/namespaces/_"
-ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+ROUNDS = int(os.environ.get("ROUNDS", "30"))
 SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
 WRITERS = 3
 
@@ -181,4 +181,4 @@ def old_records_go():
 
 
 if __name__ == "__main__":
-    main([acknowledged_writes_survive, damaged_files_are_refused, backups_come_back, old_records_go])
+    sys.exit(main([acknowledged_writes_survive, damaged_files_are_refused, backups_come_back, old_records_go]))

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sqlite3
+import sys
 import tempfile
 
 from harness import Daemon, annotation, contains, equal, main, until
@@ -402,5 +403,6 @@ def unix_socket_serves():
 
 
 if __name__ == "__main__":
-    main([packages_hold_actions, bindings_add_parameters, namespaces_and_rights, throttles_refuse, triggers_fire_rules, sequences_run_in_order,
-          web_actions_render, web_actions_get_requests, system_package_is_public, old_stores_are_taken_over, unix_socket_serves])
+    sys.exit(main([packages_hold_actions, bindings_add_parameters, namespaces_and_rights, throttles_refuse, triggers_fire_rules,
+                   sequences_run_in_order, web_actions_render, web_actions_get_requests, system_package_is_public, old_stores_are_taken_over,
+                   unix_socket_serves]))
