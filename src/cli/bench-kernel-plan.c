@@ -24,8 +24,10 @@ const struct plan_boot plan_boots[] = {
 	{ "reclaims-counted", "bench-reclaims", COUNTED, .vcpus = 2, PARTITIONS(1, 128), .base_mib = 512 },
 	{ "reclaims", "bench-reclaims", TIMED, PARTITIONS(1, 512), .base_mib = 512 },
 	{ "populate-counted", "bench-populate", COUNTED, .quick = true, .vcpus = 1, PARTITIONS(4, 512), .base_mib = 512 },
+	{ "prepared-counted", "bench-prepared", COUNTED, .vcpus = 1, PARTITIONS(4, 512), .base_mib = 512 },
 	{ "plug-counted", "bench-plug", STOCK, .vcpus = 1, REGION(4, 512), .base_mib = 512 },
 	{ "populate", "bench-populate", TIMED, PARTITIONS(4, 512), .base_mib = 512 },
+	{ "prepared", "bench-prepared", TIMED, PARTITIONS(4, 512), .base_mib = 512 },
 	{ "plug", "bench-plug", TIMED, REGION(4, 512), .base_mib = 512 },
 	/* Nodes: one more than partitions. */
 	{ "nodes-1", MEMORY, COUNTED, .quick = true, .vcpus = 1, REGION(64, 128), .base_mib = 512 },

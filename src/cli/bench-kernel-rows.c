@@ -131,9 +131,9 @@ static void rows_sizes(struct kernel_report *r)
 }
 
 /* The same drain in two surroundings. */
-static void slope_row(struct kernel_report *r, const char *boot, const char *few, const char *many, const char *what)
+static void slope_row(struct kernel_report *r, const char *boot, const char *few, const char *many, const char *member, const char *what)
 {
-	struct value a = report_value(r, boot, few, "returned"), b = report_value(r, boot, many, "returned");
+	struct value a = report_value(r, boot, few, member), b = report_value(r, boot, many, member);
 	char limit[80];
 
 	if (!a.n || !b.n)
@@ -157,9 +157,11 @@ static void adjacent_row(struct kernel_report *r, const char *boot)
 static void rows_drains(struct kernel_report *r)
 {
 	rows_sizes(r);
-	slope_row(r, "others-64", "name=drain others=1", "name=drain others=63", "drain of 128 MiB beside 1 and 63 others in use");
-	slope_row(r, "others-9", "name=drain others=1", "name=drain others=8", "drain of 128 MiB beside 1 and 8 others in use");
-	slope_row(r, "full", "name=drain used_mib=1", "name=drain used_mib=460", "drain of 512 MiB beside idle and full partitions");
+	slope_row(r, "others-64", "name=drain others=1", "name=drain others=63", "returned", "drain of 128 MiB beside 1 and 63 others in use");
+	slope_row(r, "others-64", "name=drain others=1", "name=drain others=63", "from_release",
+		  "the same from rmdir on, beside 1 and 63 others in use");
+	slope_row(r, "others-9", "name=drain others=1", "name=drain others=8", "returned", "drain of 128 MiB beside 1 and 8 others in use");
+	slope_row(r, "full", "name=drain used_mib=1", "name=drain used_mib=460", "returned", "drain of 512 MiB beside idle and full partitions");
 	adjacent_row(r, "others-64");
 	adjacent_row(r, "others-9");
 }
@@ -212,8 +214,12 @@ static void rows_populates(struct kernel_report *r)
 	first_row(r, "populate", "plug", "first populate of 512 MiB, and the stock driver's plug (time)", false);
 	parked_row(r, "populate-counted", "parked", "populate of 512 MiB from parked", true);
 	parked_row(r, "populate", "parked", "populate of 512 MiB from parked (time)", false);
-	parked_row(r, "populate-counted", "beside", "the same while another partition is mapped", true);
-	parked_row(r, "populate", "beside", "the same while another partition is mapped (time)", false);
+	parked_row(r, "prepared-counted", "prepared", "first populate of 512 MiB, map made ahead", true);
+	parked_row(r, "prepared", "prepared", "first populate of 512 MiB, map made ahead (time)", false);
+	parked_row(r, "populate-counted", "mapping", "populate from parked while another's map is made", true);
+	parked_row(r, "populate", "mapping", "populate from parked while another's map is made (time)", false);
+	parked_row(r, "populate-counted", "unmapping", "populate from parked while another's map is removed", true);
+	parked_row(r, "populate", "unmapping", "populate from parked while another's map is removed (time)", false);
 }
 
 static void boot_row(struct kernel_report *r, const char *boot, unsigned int partitions, bool judged)

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define ROUNDS 20
-#define TRIES 20
+#define TRIES 8
 
 /* Time stamps of the newest populate, as long as the mover worked on it. */
 static uint64_t populate_ns(unsigned int id)
@@ -76,6 +76,93 @@ static void populate_parked(void)
 	report("parked", from_request, in_guest, ROUNDS);
 }
 
+static void set_knob(const char *name, unsigned int value)
+{
+	char path[64], text[16];
+
+	snprintf(path, sizeof(path), "/sys/kernel/mm/squeezy/%s", name);
+	snprintf(text, sizeof(text), "%u", value);
+	CHECK_MSG(write_file(path, text, 0) == 0, "%s", path);
+}
+
+static bool others_are(const char *state, bool all)
+{
+	bool any = false;
+
+	for (unsigned int i = 1; i < partition_count; i++) {
+		if (has_state(i, state))
+			any = true;
+		else if (all)
+			return false;
+	}
+	return any;
+}
+
+static bool others_parked(void *arg)
+{
+	return others_are("parked", true);
+}
+
+static bool others_absent(void *arg)
+{
+	return others_are("absent", true);
+}
+
+/* Memory maps are there before anything is plugged. */
+static void populate_prepared(void)
+{
+	uint64_t from_request[64], in_guest[64];
+
+	CHECK(partition_count <= 64);
+	set_knob("keep_memmap", partition_count);
+	set_knob("prepare_memmap", partition_count);
+	CHECK(wait_until(others_parked, NULL, 20000));
+	wait_state(0, "parked");
+	first_populates(from_request, in_guest);
+	report("prepared", from_request, in_guest, partition_count);
+	request(0);
+}
+
+/* Populates partition 0; true if another one was in this state all the while. */
+static bool populate_while(const char *state, uint64_t *from_request, uint64_t *in_guest)
+{
+	uint64_t start = clock_now();
+	unsigned int id = 0;
+	bool beside;
+
+	request(1);
+	wait_state(0, "populated");
+	beside = others_are(state, false);
+	*from_request = partition_value(0, "populated_ns") - start;
+	*in_guest = populate_ns(0);
+	request(0);
+	CHECK(wait_until(is_out, &id, 20000));
+	return beside;
+}
+
+/* The maps of all others are made, and removed again, while partition 0 comes and goes. */
+static void populate_beside(void)
+{
+	uint64_t from_request[2][TRIES], in_guest[2][TRIES];
+	unsigned int made = 0, removed = 0, id = 0;
+
+	request(0);
+	CHECK(wait_until(is_out, &id, 20000));
+	for (unsigned int i = 0; i < TRIES; i++) {
+		set_knob("prepare_memmap", 0);
+		set_knob("keep_memmap", 1);
+		removed += populate_while("unmapping", &from_request[1][removed], &in_guest[1][removed]);
+		CHECK(wait_until(others_absent, NULL, 20000));
+		set_knob("keep_memmap", partition_count);
+		set_knob("prepare_memmap", partition_count);
+		made += populate_while("mapping", &from_request[0][made], &in_guest[0][made]);
+		CHECK(wait_until(others_parked, NULL, 20000));
+	}
+	CHECK_MSG(made && removed, "of %d populates %u met a map being made, %u one being removed", TRIES, made, removed);
+	report("mapping", from_request[0], in_guest[0], made);
+	report("unmapping", from_request[1], in_guest[1], removed);
+}
+
 /* The kernel says "online" for each memory block; both drivers make it do so. */
 static int open_uevents(void)
 {
@@ -125,6 +212,12 @@ static void stock_plug(void)
 const struct test bench_populate_tests[] = {
 	{ "first populate", populate_first },
 	{ "populate from parked", populate_parked },
+	{ "populate while others' maps are made and removed", populate_beside },
+	{ NULL, NULL },
+};
+
+const struct test bench_prepared_tests[] = {
+	{ "first populate with a map made ahead", populate_prepared },
 	{ NULL, NULL },
 };
 

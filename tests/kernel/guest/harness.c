@@ -422,6 +422,7 @@ static const struct suite {
 	{ "bench-size", bench_size_tests },
 	{ "bench-reclaims", bench_reclaims_tests },
 	{ "bench-populate", bench_populate_tests },
+	{ "bench-prepared", bench_prepared_tests },
 	{ "bench-plug", bench_plug_tests },
 	{ "bench-memory", bench_memory_tests },
 	{ "stress", stress_tests },

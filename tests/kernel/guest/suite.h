@@ -51,6 +51,7 @@ extern const struct test bench_full_tests[];
 extern const struct test bench_size_tests[];
 extern const struct test bench_reclaims_tests[];
 extern const struct test bench_populate_tests[];
+extern const struct test bench_prepared_tests[];
 extern const struct test bench_plug_tests[];
 extern const struct test bench_memory_tests[];
 
