@@ -11,6 +11,7 @@
 #define ROUNDS 5
 #define ADJACENT 8
 #define RECLAIMS 200
+#define WARM 5
 #define LEFTOVER_BYTES (8 * MIB)
 
 static bool is_returned(void *arg)
@@ -62,8 +63,7 @@ static void measure_spare(unsigned int others, size_t used_bytes)
 		drain_spare(others, &d);
 		drain[i] = d.drain_ns;
 		back[i] = d.return_ns;
-		CHECK_MSG(d.requests == 1 && d.passes == 1 && !d.busy, "%llu requests, %llu passes", (unsigned long long)d.requests,
-			  (unsigned long long)d.passes);
+		CHECK_MSG(d.passes == 1 && !d.busy, "%llu passes", (unsigned long long)d.passes);
 		drain_released(others, &d);
 		release[i] = d.release_ns;
 	}
@@ -71,9 +71,9 @@ static void measure_spare(unsigned int others, size_t used_bytes)
 	median_of(back, ROUNDS);
 	median_of(release, ROUNDS);
 	result("drain", "\"partition_mib\": %zu, \"partitions\": %u, \"others\": %u, \"used_mib\": %zu, \"drained\": %llu, \"returned\": %llu, "
-	       "\"returned_max\": %llu, \"from_release\": %llu", partition_bytes / MIB, partition_count, others, used_bytes / MIB,
+	       "\"returned_max\": %llu, \"from_release\": %llu, \"requests\": %llu", partition_bytes / MIB, partition_count, others, used_bytes / MIB,
 	       (unsigned long long)drain[ROUNDS / 2], (unsigned long long)back[ROUNDS / 2], (unsigned long long)back[ROUNDS - 1],
-	       (unsigned long long)release[ROUNDS / 2]);
+	       (unsigned long long)release[ROUNDS / 2], (unsigned long long)d.requests);
 }
 
 static void add_users(unsigned int from, unsigned int to, size_t bytes)
@@ -218,6 +218,9 @@ static void reclaim_often(void)
 	uint64_t requests[2] = { UINT64_MAX, 0 }, passes[2] = { UINT64_MAX, 0 }, busy = 0, refused = 0;
 	struct drain d;
 
+	/* The driver learns how large a request may be. */
+	for (unsigned int i = 0; i < WARM; i++)
+		reclaim_one(&d);
 	for (unsigned int i = 0; i < RECLAIMS; i++) {
 		reclaim_one(&d);
 		release[i] = d.release_ns;
