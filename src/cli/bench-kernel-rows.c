@@ -162,8 +162,7 @@ static void rows_drains(struct kernel_report *r)
 		  "the same from rmdir on, beside 1 and 63 others in use");
 	slope_row(r, "others-9", "name=drain others=1", "name=drain others=8", "returned", "drain of 128 MiB beside 1 and 8 others in use");
 	slope_row(r, "full", "name=drain used_mib=1", "name=drain used_mib=460", "returned", "drain of 512 MiB beside idle and full partitions");
-	adjacent_row(r, "others-64");
-	adjacent_row(r, "others-9");
+	adjacent_row(r, "adjacent");
 }
 
 static void reclaims_row(struct kernel_report *r, const char *boot, const char *what, bool counted)
@@ -226,10 +225,10 @@ static void rows_populates(struct kernel_report *r)
 	parked_row(r, "populate", "parked", "populate of 512 MiB from parked (time)", false);
 	prepared_row(r);
 	parked_row(r, "prepared", "prepared", "first populate of 512 MiB, map made ahead (time)", false);
-	parked_row(r, "populate-counted", "mapping", "populate from parked while another's map is made", true);
-	parked_row(r, "populate", "mapping", "populate from parked while another's map is made (time)", false);
-	parked_row(r, "populate-counted", "unmapping", "populate from parked while another's map is removed", true);
-	parked_row(r, "populate", "unmapping", "populate from parked while another's map is removed (time)", false);
+	parked_row(r, "beside-counted", "mapping", "populate from parked while another's map is made", true);
+	parked_row(r, "beside", "mapping", "populate from parked while another's map is made (time)", false);
+	parked_row(r, "beside-counted", "unmapping", "populate from parked while another's map is removed", true);
+	parked_row(r, "beside", "unmapping", "populate from parked while another's map is removed (time)", false);
 }
 
 static void boot_row(struct kernel_report *r, const char *boot, unsigned int partitions, bool judged)

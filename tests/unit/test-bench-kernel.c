@@ -19,7 +19,7 @@ static const char good[] =
 	"{'boot':'size-512','name':'drain','drained':4000,'returned':122000},"
 	"{'boot':'others-64','name':'drain','others':1,'returned':3000},"
 	"{'boot':'others-64','name':'drain','others':63,'returned':3900},"
-	"{'boot':'others-64','name':'adjacent','singles':30000,'singles_requests':8,'at_once':9000,'at_once_requests':1},"
+	"{'boot':'adjacent','name':'adjacent','singles':30000,'singles_requests':8,'at_once':9000,'at_once_requests':1},"
 	"{'boot':'reclaims-counted','name':'reclaims','requests_min':1,'requests_max':1,'passes_min':1,'passes_max':1,'retries':0,"
 	"'from_release_median':1,'from_release_p99':2},"
 	"{'boot':'nodes-1','name':'boot','tsc':260000000,'free_kib':900000},"

@@ -243,6 +243,10 @@ static void reclaim_often(void)
 
 const struct test bench_others_tests[] = {
 	{ "drain beside others", drain_beside_others },
+	{ NULL, NULL },
+};
+
+const struct test bench_adjacent_tests[] = {
 	{ "several drains at once", drain_adjacent },
 	{ NULL, NULL },
 };

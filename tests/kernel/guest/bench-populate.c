@@ -212,6 +212,10 @@ static void stock_plug(void)
 const struct test bench_populate_tests[] = {
 	{ "first populate", populate_first },
 	{ "populate from parked", populate_parked },
+	{ NULL, NULL },
+};
+
+const struct test bench_beside_tests[] = {
 	{ "populate while others' maps are made and removed", populate_beside },
 	{ NULL, NULL },
 };
