@@ -90,6 +90,8 @@ static const struct option long_options[] = {
 	{ "counted-kernel", required_argument, NULL, 'C' },
 	{ "stock-kernel", required_argument, NULL, 'S' },
 	{ "program", required_argument, NULL, 'p' },
+	{ "daemon", required_argument, NULL, 'D' },
+	{ "stand-in", required_argument, NULL, 'Q' },
 	{ "only", required_argument, NULL, 'o' },
 	{ "host-pages", required_argument, NULL, 'g' },
 	{ "dir", required_argument, NULL, 'd' },
@@ -114,6 +116,8 @@ static int apply(struct bench_options *o, int option, const char *arg, struct er
 	case 'C': o->counted_kernel = arg; return 0;
 	case 'S': o->stock_kernel = arg; return 0;
 	case 'p': o->program = arg; return 0;
+	case 'D': o->daemon = arg; return 0;
+	case 'Q': o->stand_in = arg; return 0;
 	case 'o': o->only = arg; return 0;
 	case 'g': return parse_host_pages(arg, o, err);
 	case 'd': o->dir = arg; return 0;
@@ -132,6 +136,8 @@ static void set_defaults(struct bench_options *o)
 		.image = "build/image/root.erofs",
 		.counted_kernel = "build/kernel/kvm/bzImage",
 		.stock_kernel = "build/kernel/kvm-stock/bzImage",
+		.daemon = "build/squeezyd",
+		.stand_in = "build/meson/tests/tools/fake-qemu",
 		.program = "build/meson/tests/kernel/guest/kernel-tests",
 		.sizes_bytes = { 256ull << 20, 512ull << 20 },
 		.n_sizes = 2,

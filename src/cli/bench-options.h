@@ -19,6 +19,7 @@ struct bench_options {
 	const char *counted_kernel;	/* kernel: ours and the stock one, with jump labels; for boots that count instructions */
 	const char *stock_kernel;
 	const char *program;		/* kernel: init of its VMs */
+	const char *daemon, *stand_in;	/* invoke: the program measured, and what it takes for QEMU and agent */
 	const char *only;		/* kernel: a comma-separated list of boots; NULL: all */
 	const char *dir;		/* where VMs keep their logs; NULL: a folder in /tmp, removed at the end */
 	uint64_t sizes_bytes[BENCH_MAX_SIZES];

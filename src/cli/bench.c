@@ -20,6 +20,7 @@ static const struct {
 	int (*run)(const struct bench_options *o, struct event_base *base, const char *dir, struct err *err);
 } experiments[] = {
 	{ "reclaim", "end one instance of a loaded VM and take its memory back", bench_run_reclaim },
+	{ "invoke", "the daemon's own cost of a call, with an agent that answers at once", bench_run_invoke },
 	{ "kernel", "the guest kernel's costs in instructions and counts, against the stock kernel", bench_run_kernel },
 	{ "populate", "give a partition its memory for the first time, and again after it was parked", bench_run_populate },
 };
@@ -42,6 +43,8 @@ static void usage(FILE *out)
 	      "  --counted-kernel F    kernel: ours with jump labels [build/kernel/kvm/bzImage]\n"
 	      "  --stock-kernel F      kernel: the same without Squeezy [build/kernel/kvm-stock/bzImage]\n"
 	      "  --program F           kernel: init of its VMs [build/meson/tests/kernel/guest/kernel-tests]\n"
+	      "  --daemon F            invoke: [build/squeezyd]\n"
+	      "  --stand-in F          invoke: for QEMU and agent [build/meson/tests/tools/fake-qemu]\n"
 	      "  --only NAME,...       kernel: these boots only\n"
 	      "  --dir D               keep the VMs' logs here\n"
 	      "  --quick               one small size, one sample, no gate on ratios\n"

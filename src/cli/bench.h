@@ -15,6 +15,7 @@ int bench_main(int argc, char **argv);
 
 /* The experiments. Same return values, but the sentence of a 2 is in err. dir exists. */
 int bench_run_reclaim(const struct bench_options *o, struct event_base *base, const char *dir, struct err *err);
+int bench_run_invoke(const struct bench_options *o, struct event_base *base, const char *dir, struct err *err);
 int bench_run_kernel(const struct bench_options *o, struct event_base *base, const char *dir, struct err *err);
 int bench_run_populate(const struct bench_options *o, struct event_base *base, const char *dir, struct err *err);
 
