@@ -68,6 +68,15 @@ def populate():
                 "each partition was populated twice", report)
 
 
+def invoke():
+    done, report = bench("invoke", "--quick", "--json")
+    verdict(done.returncode in (0, 1) and report is not None, "bench invoke --quick runs", done.stderr)
+    if report is not None:
+        verdict(report["cpu_us_per_call"]["median"] > 0 and report["calls_per_s"]["median"] > 0, "it counted CPU and calls", report)
+        verdict([row["entities"] for row in report["lists"]] == [100, 150, 100, 300], "lists of two lengths of both collections", report["lists"])
+        verdict(report["idle"]["resident_bytes"] > 0, "idle connections were held", report["idle"])
+
+
 def refusals():
     for options, word in ((["reclaim", "--size", "100M"], "128M"), (["reclaim", "--kernel", "/nonexistent"], "/nonexistent"),
                           (["nothing"], "nothing")):
@@ -79,6 +88,7 @@ def main():
     refusals()
     reclaim()
     populate()
+    invoke()
     print("1..%d" % number)
     sys.exit(failed > 0)
 
