@@ -10,8 +10,9 @@
  *   full.c       faults that meet a full partition, out of memory
  *   reclaim.c    memcg reclaim sees partitions
  *   zone.c       exact counts, taking pages off the free lists, putting back
- *   map.c        memory maps (hot-add), on a workqueue of its own
+ *   map.c        memory maps (hot-add and removal), on a workqueue of its own
  *   mover.c      the thread that populates and drains to follow the device
+ *   request.c    the request in flight: a run of adjacent partitions
  *   virtio.c     requests to the virtio-mem device
  *   sysfs.c      /sys/kernel/mm/squeezy
  *   check.c      is every page and count what it may be (CONFIG_SQUEEZY_DEBUG)
@@ -33,13 +34,13 @@ struct seq_file;
 
 enum squeezy_state {
 	SQUEEZY_ABSENT,		/* no memory map */
-	SQUEEZY_MAPPING,	/* plugged; map.c makes and onlines the memory map */
+	SQUEEZY_MAPPING,	/* map.c makes the memory map */
 	SQUEEZY_PARKED,		/* memory map there, sections offline, pages on no list */
+	SQUEEZY_UNMAPPING,	/* map.c removes the memory map, or what is left of it */
 	SQUEEZY_POPULATED,	/* every page free and allocatable, nobody's */
 	SQUEEZY_CLAIMED,	/* backs the anonymous memory of one cgroup */
 	SQUEEZY_RELEASED,	/* given up by its cgroup, pages may still be in use */
 	SQUEEZY_DRAINING,	/* was populated; the mover is parking it */
-	SQUEEZY_BROKEN,		/* half mapped and cannot be undone; never touched again */
 	SQUEEZY_NR_STATES
 };
 
@@ -57,7 +58,7 @@ enum squeezy_time {
 enum squeezy_counter {
 	SQUEEZY_CLAIMS,
 	SQUEEZY_RELEASES,
-	SQUEEZY_POPULATES_FIRST,	/* with hot-add of the memory map */
+	SQUEEZY_POPULATES_FIRST,	/* the memory map was made for it */
 	SQUEEZY_POPULATES_PARKED,
 	SQUEEZY_DRAINS,
 	SQUEEZY_DRAIN_PASSES,		/* looks at a partition to be drained */
@@ -65,6 +66,8 @@ enum squeezy_counter {
 	SQUEEZY_REQUESTS_PLUG,
 	SQUEEZY_REQUESTS_UNPLUG,
 	SQUEEZY_REQUESTS_REFUSED,	/* answered NACK, BUSY or ERROR, or not at all */
+	SQUEEZY_MAPS_MADE,
+	SQUEEZY_MAPS_REMOVED,
 	SQUEEZY_MAP_FAILURES,
 	SQUEEZY_CHARGES_REFUSED,	/* a fault that lost the race with a release */
 	SQUEEZY_CHARGES_REDIRECTED,	/* paid by the claimant: the task was moved */
@@ -84,13 +87,19 @@ struct squeezy_partition {
 	enum squeezy_state state;
 	struct mem_cgroup *claimant;	/* holds a css reference */
 	u64 times_ns[SQUEEZY_NR_TIMES];
+	bool reserved;			/* in a request: map.c keeps off */
+	bool fresh_map;			/* made because it was to be populated */
+	bool map_failed;		/* at the last try */
 
 	/* The mover's own. */
 	unsigned int plugged_blocks;	/* device blocks plugged, from the front */
 	bool populating;		/* populate_start_ns is of this attempt */
-	bool map_failed;		/* plugged in vain: unplug, then wait */
-	/* Reset when a claim is released, which the mover does not look at. */
-	unsigned long not_before;	/* jiffies: do not retry earlier */
+	bool map_wanted;		/* map.c is to make the memory map */
+	/*
+	 * jiffies: do not retry earlier. map.c's while there is no memory map;
+	 * reset when a claim is released, which the mover does not look at.
+	 */
+	unsigned long not_before;
 	unsigned int backoff_ms;
 	unsigned long missing;		/* pages in use at the last look */
 
@@ -146,6 +155,13 @@ static inline int squeezy_mm_nid(struct mm_struct *mm)
 	return nid;
 }
 
+/* In these states the pages are memory that the guest uses or could use. */
+static inline bool squeezy_state_has_pages(enum squeezy_state state)
+{
+	return state == SQUEEZY_POPULATED || state == SQUEEZY_CLAIMED ||
+	       state == SQUEEZY_RELEASED || state == SQUEEZY_DRAINING;
+}
+
 /* partition.c */
 void squeezy_set_state(struct squeezy_partition *p, enum squeezy_state state);
 enum squeezy_state squeezy_get_state(struct squeezy_partition *p);
@@ -172,12 +188,18 @@ void squeezy_reclaim(struct mem_cgroup *claimant, gfp_t gfp);
 unsigned long squeezy_zone_free_pages(struct squeezy_partition *p);
 unsigned long squeezy_zone_empty(struct squeezy_partition *p);
 unsigned long squeezy_zone_take(struct squeezy_partition *p);
+unsigned long squeezy_zone_take_fresh(struct squeezy_partition *p);
 void squeezy_zone_park(struct squeezy_partition *p);
 void squeezy_zone_unpark(struct squeezy_partition *p);
 
 /* map.c */
+extern unsigned int squeezy_keep_memmap;	/* maps of parked partitions, at most */
+extern unsigned int squeezy_prepare_memmap;	/* at least, made ahead */
 int squeezy_map_init(void);
-void squeezy_map_start(struct squeezy_partition *p);
+bool squeezy_map_needs_memory(void);
+void squeezy_map_set_demand(unsigned int nr);
+void squeezy_map_kick(void);
+void squeezy_map_balance(void);
 
 /* mover.c */
 int squeezy_mover_start(void);
@@ -185,11 +207,22 @@ void squeezy_mover_stop(void);
 void squeezy_mover_kick(void);
 void squeezy_mover_device_changed(void);
 
+/* request.c */
+extern unsigned int squeezy_request_us;		/* what one may take; 0: any time */
+void squeezy_request_reset(void);
+bool squeezy_request_plug(struct squeezy_partition *first, unsigned int nr);
+bool squeezy_request_unplug(struct squeezy_partition *last, unsigned int nr);
+int squeezy_request_result(void);
+unsigned int squeezy_partition_blocks(void);
+
 /* virtio.c */
+void squeezy_device_refresh(void);
 u64 squeezy_device_requested(void);
+bool squeezy_device_usable(u64 end);
 bool squeezy_device_alive(void);
-int squeezy_device_plug(u64 addr, unsigned int nr_blocks);
-int squeezy_device_unplug(u64 addr, unsigned int nr_blocks);
+int squeezy_device_send(bool plug, u64 addr, unsigned int nr_blocks);
+int squeezy_device_answer(void);
+long squeezy_device_patience(void);
 
 /* sysfs.c */
 int squeezy_sysfs_init(void);

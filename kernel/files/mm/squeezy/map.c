@@ -1,26 +1,85 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory maps: hot-add of a plugged partition into ZONE_MOVABLE of its node.
+ * Memory maps: hot-add of a partition into ZONE_MOVABLE of its node, and
+ * removal of what is not worth its memory.
  *
- * Takes tens of milliseconds and device_hotplug_lock, so it runs on a
- * workqueue of its own; the mover goes on meanwhile. Nobody but us may online
- * or offline blocks of a private node: a memory notifier refuses the one, the
- * blocks' offline_disabled the other.
+ * Both take tens of milliseconds, device_hotplug_lock and mem_hotplug_lock, so
+ * they run on a workqueue of their own, one map or one memory block at a time;
+ * the mover goes on meanwhile. A new map ends parked: nothing needs to be
+ * plugged for it, so it can be made ahead.
+ *
+ * Nobody but the worker may online or offline blocks of a private node: the
+ * memory notifier refuses it to everybody else.
  */
 #define pr_fmt(fmt) "squeezy: " fmt
 
+#include <linux/delay.h>
 #include <linux/device.h>
+#include <linux/kcore.h>
 #include <linux/memory.h>
 #include <linux/memory_hotplug.h>
+#include <linux/mm.h>
+#include <linux/page-flags.h>
+#include <linux/vmstat.h>
 #include <linux/workqueue.h>
 
 #include "internal.h"
 
 #define RETRY_MS 5000
+/* Between two blocks: removing one drains every CPU's LRU batches. */
+#define REMOVE_PAUSE_MS 10
+/* Whoever looks at free pages (compaction, reporting) keeps one no longer. */
+#define TAKE_TRIES 1000
+/* Of boot memory, for the maps of partitions that are not in use. */
+#define DEFAULT_KEEP_SHARE 8
+
+unsigned int squeezy_keep_memmap;
+unsigned int squeezy_prepare_memmap;
 
 static struct workqueue_struct *map_wq;
-/* The partition being mapped; written by the only worker. */
-static struct squeezy_partition *mapping;
+static void map_work(struct work_struct *work);
+static DECLARE_DELAYED_WORK(mapper, map_work);
+/* How many partitions the mover wants to populate and has not yet. */
+static unsigned int demand;
+
+static unsigned long map_pages(void)
+{
+	return DIV_ROUND_UP(squeezy_layout.pages * sizeof(struct page), PAGE_SIZE);
+}
+
+/**
+ * squeezy_map_needs_memory - does making a map write to the pages?
+ *
+ * Onlining frees every page, and these boot options write to what is freed.
+ * The partition must be plugged before then, and no map is made ahead.
+ */
+bool squeezy_map_needs_memory(void)
+{
+	return want_init_on_free() || page_poisoning_enabled_static();
+}
+
+/*
+ * A hot-add that runs out of memory takes all there is before it fails, and
+ * somebody else would be killed for it. So it does not begin without room.
+ */
+static bool room_for_map(void)
+{
+	unsigned long have = 0, need = map_pages();
+	struct zone *zone;
+
+	for_each_populated_zone(zone) {
+		unsigned long file, free;
+
+		if (zone_idx(zone) == ZONE_MOVABLE)
+			continue;
+		file = zone_page_state(zone, NR_ZONE_ACTIVE_FILE) +
+		       zone_page_state(zone, NR_ZONE_INACTIVE_FILE);
+		free = zone_page_state(zone, NR_FREE_PAGES) + file / 2;
+		if (free > high_wmark_pages(zone))
+			have += free - high_wmark_pages(zone);
+	}
+	return have > need + need / 8;
+}
 
 static int online_block(struct memory_block *mem, void *arg)
 {
@@ -28,123 +87,355 @@ static int online_block(struct memory_block *mem, void *arg)
 
 	mem->online_type = MMOP_ONLINE_MOVABLE;
 	rc = device_online(&mem->dev);		/* 1: onlined when it was added */
-	return rc < 0 ? rc : 0;
-}
-
-static int keep_online(struct memory_block *mem, void *arg)
-{
+	if (rc < 0)
+		return rc;
 	mem->dev.offline_disabled = true;
 	return 0;
 }
 
-/*
- * Returns 0 or an error. *@ret_broken: blocks were left online, so that the
- * memory must stay plugged for ever.
- */
-static int map_partition(struct squeezy_partition *p, bool *ret_broken)
+static int add_blocks(struct squeezy_partition *p)
 {
 	u64 start = PFN_PHYS(p->start_pfn);
 	int rc;
 
-	*ret_broken = false;
-	WRITE_ONCE(mapping, p);
-	rc = add_memory_driver_managed(p->nid, start, squeezy_layout.bytes,
-				       "System RAM (squeezy)", MHP_MERGE_RESOURCE);
-	if (rc)
-		goto out;
 	lock_device_hotplug();
 	rc = walk_memory_blocks(start, squeezy_layout.bytes, NULL, online_block);
-	if (!rc)
-		walk_memory_blocks(start, squeezy_layout.bytes, NULL, keep_online);
 	unlock_device_hotplug();
-	if (rc)
-		*ret_broken = offline_and_remove_memory(start, squeezy_layout.bytes);
-out:
-	WRITE_ONCE(mapping, NULL);
 	return rc;
 }
 
-static void map_succeeded(struct squeezy_partition *p)
+/* All pages are free, but somebody may be looking at one. */
+static int take_pages(struct squeezy_partition *p)
 {
-	squeezy_count(SQUEEZY_POPULATES_FIRST);
-	spin_lock(&squeezy_lock);
-	squeezy_stamp(p, SQUEEZY_TIME_POPULATED);
-	squeezy_make_claimable(p);
-	spin_unlock(&squeezy_lock);
+	unsigned int tries;
+
+	for (tries = 0; squeezy_zone_take_fresh(p); tries++) {
+		if (tries == TAKE_TRIES)
+			return -EBUSY;
+		msleep(1);
+	}
+	squeezy_zone_park(p);
+	return 0;
 }
 
-static void map_failed(struct squeezy_partition *p, int rc, bool broken)
+/*
+ * Returns 0 or an error. *@ret_left: memory blocks were left behind, which
+ * have to be removed.
+ */
+static int make_map(struct squeezy_partition *p, bool *ret_left)
+{
+	int rc = -ENOMEM;
+
+	*ret_left = false;
+	if (room_for_map())
+		rc = add_memory_driver_managed(p->nid, PFN_PHYS(p->start_pfn), squeezy_layout.bytes,
+					       "System RAM (squeezy)", MHP_MERGE_RESOURCE);
+	if (rc)
+		return rc;
+	*ret_left = true;
+	rc = add_blocks(p);
+	return rc ?: take_pages(p);
+}
+
+static void map_failed(struct squeezy_partition *p, int rc, bool left)
 {
 	squeezy_count(SQUEEZY_MAP_FAILURES);
-	pr_warn_ratelimited("partition %u: no memory map (error %d): %s\n", p->id, rc,
-			    broken ? "half made, lost until the next boot" :
-				     "is normal memory short? Trying again later");
+	pr_warn_ratelimited("partition %u: no memory map (error %d); trying again later\n",
+			    p->id, rc);
 	spin_lock(&squeezy_lock);
 	p->map_failed = true;
-	p->not_before = jiffies + msecs_to_jiffies(RETRY_MS);
-	squeezy_set_state(p, broken ? SQUEEZY_BROKEN : SQUEEZY_ABSENT);
+	p->fresh_map = false;
+	p->not_before = jiffies + (left ? 0 : msecs_to_jiffies(RETRY_MS));
+	squeezy_set_state(p, left ? SQUEEZY_UNMAPPING : SQUEEZY_ABSENT);
 	spin_unlock(&squeezy_lock);
 }
 
 static void map_one(struct squeezy_partition *p)
 {
-	bool broken;
-	int rc;
+	bool left;
+	int rc = make_map(p, &left);
 
-	if (squeezy_get_state(p) != SQUEEZY_MAPPING)
-		return;
-	rc = map_partition(p, &broken);
-	if (rc)
-		map_failed(p, rc, broken);
-	else
-		map_succeeded(p);
+	if (rc) {
+		map_failed(p, rc, left);
+	} else {
+		squeezy_count(SQUEEZY_MAPS_MADE);
+		spin_lock(&squeezy_lock);
+		squeezy_set_state(p, SQUEEZY_PARKED);
+		spin_unlock(&squeezy_lock);
+	}
 	squeezy_mover_kick();
 }
 
-static void map_work(struct work_struct *work)
+/*
+ * What offlining expects of pages that a driver keeps to itself. The sections
+ * come online last, so that no pfn walker takes the pages for memory.
+ */
+static void mark_pages_offline(struct squeezy_partition *p)
+{
+	unsigned long pfn, end = p->start_pfn + squeezy_layout.pages;
+
+	for (pfn = p->start_pfn; pfn < end; pfn++) {
+		if (!PageHWPoison(pfn_to_page(pfn)))
+			__SetPageOffline(pfn_to_page(pfn));
+		if (IS_ALIGNED(pfn, MAX_ORDER_NR_PAGES))
+			cond_resched();
+	}
+	online_mem_sections(p->start_pfn, end);
+}
+
+static int offline_block(struct memory_block *mem, void *arg)
+{
+	bool *found = arg;
+	int rc;
+
+	*found = true;
+	mem->dev.offline_disabled = false;
+	rc = device_offline(&mem->dev);		/* 1: is offline already */
+	if (rc >= 0)
+		return 0;
+	mem->dev.offline_disabled = true;
+	return rc;
+}
+
+/* Removes the last block that is left. Returns 1 when there was none, or an error. */
+static int remove_block(struct squeezy_partition *p)
+{
+	u64 bytes = memory_block_size_bytes(), start = PFN_PHYS(p->start_pfn);
+	u64 at = start + squeezy_layout.bytes;
+	bool found = false;
+	int rc = 0;
+
+	while (!found && at > start) {
+		at -= bytes;
+		lock_device_hotplug();
+		rc = walk_memory_blocks(at, bytes, &found, offline_block);
+		unlock_device_hotplug();
+	}
+	if (!found)
+		return 1;
+	return rc ?: remove_memory(at, bytes);
+}
+
+/* One block of a map. Nobody waits for it. */
+static void unmap_some(struct squeezy_partition *p)
+{
+	int rc = remove_block(p);
+
+	if (!rc)
+		return;
+	if (rc < 0)
+		pr_warn_ratelimited("partition %u: its memory map cannot be removed (error %d); trying again later\n",
+				    p->id, rc);
+	else
+		squeezy_count(SQUEEZY_MAPS_REMOVED);
+	spin_lock(&squeezy_lock);
+	if (rc < 0 || p->map_failed)
+		p->not_before = jiffies + msecs_to_jiffies(RETRY_MS);
+	if (rc > 0)
+		squeezy_set_state(p, SQUEEZY_ABSENT);
+	spin_unlock(&squeezy_lock);
+	squeezy_mover_kick();
+}
+
+static bool due(struct squeezy_partition *p)
+{
+	return time_after_eq(jiffies, p->not_before);
+}
+
+/* Its map is of no use at the moment, and nobody is about to use it. */
+static bool is_spare(struct squeezy_partition *p)
+{
+	return p->state == SQUEEZY_PARKED && !p->reserved && !READ_ONCE(p->plugged_blocks);
+}
+
+static unsigned int count_spares(void)
+{
+	struct squeezy_partition *p;
+	unsigned int spares = 0;
+
+	for_each_squeezy_partition(p)
+		spares += is_spare(p);
+	return spares;
+}
+
+static bool is_wanted(struct squeezy_partition *p)
+{
+	return READ_ONCE(p->map_wanted) && !p->reserved;
+}
+
+/* Lowest first: the device's usable region grows from the front. */
+static struct squeezy_partition *lowest_absent(bool (*fits)(struct squeezy_partition *))
 {
 	struct squeezy_partition *p;
 
 	for_each_squeezy_partition(p)
-		map_one(p);
+		if (p->state == SQUEEZY_ABSENT && due(p) && (!fits || fits(p)))
+			return p;
+	return NULL;
 }
 
-static DECLARE_WORK(map_worker, map_work);
+static struct squeezy_partition *next_to_map(void)
+{
+	unsigned int prepare = min(READ_ONCE(squeezy_prepare_memmap), READ_ONCE(squeezy_keep_memmap));
+	struct squeezy_partition *p = lowest_absent(is_wanted);
+
+	if (!p && !squeezy_map_needs_memory() && squeezy_device_alive() && count_spares() < prepare)
+		p = lowest_absent(NULL);
+	return p;
+}
+
+static struct squeezy_partition *next_to_unmap(void)
+{
+	struct squeezy_partition *p, *last = NULL;
+
+	for_each_squeezy_partition(p) {
+		if (p->state == SQUEEZY_UNMAPPING && due(p))
+			return p;
+		if (is_spare(p))
+			last = p;
+	}
+	return count_spares() > READ_ONCE(squeezy_keep_memmap) + READ_ONCE(demand) ? last : NULL;
+}
+
+/* Takes a partition for the worker alone. Removal may have begun before. */
+static struct squeezy_partition *grab(enum squeezy_state *ret_state)
+{
+	struct squeezy_partition *p;
+
+	spin_lock(&squeezy_lock);
+	p = next_to_map();
+	if (p) {
+		p->fresh_map = is_wanted(p);
+		p->map_failed = false;
+		squeezy_set_state(p, SQUEEZY_MAPPING);
+		*ret_state = SQUEEZY_ABSENT;
+	} else {
+		p = next_to_unmap();
+		*ret_state = p ? p->state : SQUEEZY_ABSENT;
+		if (*ret_state == SQUEEZY_PARKED)
+			squeezy_set_state(p, SQUEEZY_UNMAPPING);
+	}
+	spin_unlock(&squeezy_lock);
+	return p;
+}
+
+/* What waits for its time: a failed removal, or a failed map that was to be made ahead. */
+static unsigned long next_retry(void)
+{
+	unsigned long soonest = MAX_JIFFY_OFFSET;
+	struct squeezy_partition *p;
+
+	spin_lock(&squeezy_lock);
+	for_each_squeezy_partition(p)
+		if ((p->state == SQUEEZY_UNMAPPING || p->state == SQUEEZY_ABSENT) && !due(p))
+			soonest = min(soonest, p->not_before - jiffies);
+	spin_unlock(&squeezy_lock);
+	return soonest;
+}
+
+static void map_work(struct work_struct *work)
+{
+	enum squeezy_state state;
+	struct squeezy_partition *p = grab(&state);
+	unsigned long delay = 0;
+
+	if (!p) {
+		delay = next_retry();
+		if (delay == MAX_JIFFY_OFFSET)
+			return;
+	} else if (state == SQUEEZY_ABSENT) {
+		map_one(p);
+	} else {
+		if (state == SQUEEZY_PARKED)
+			mark_pages_offline(p);
+		unmap_some(p);
+		if (!READ_ONCE(demand))
+			delay = msecs_to_jiffies(REMOVE_PAUSE_MS);
+	}
+	queue_delayed_work(map_wq, &mapper, delay);
+}
 
 /**
- * squeezy_map_start - make the memory map of a partition in the background
- *
- * The partition is plugged. It becomes populated, or absent again.
+ * squeezy_map_kick - look again which maps to make and which to remove
  */
-void squeezy_map_start(struct squeezy_partition *p)
+void squeezy_map_kick(void)
 {
-	spin_lock(&squeezy_lock);
-	squeezy_set_state(p, SQUEEZY_MAPPING);
-	spin_unlock(&squeezy_lock);
-	queue_work(map_wq, &map_worker);
+	mod_delayed_work(map_wq, &mapper, 0);
+}
+
+/**
+ * squeezy_map_balance - a partition has got its memory or has returned it
+ */
+void squeezy_map_balance(void)
+{
+	if (READ_ONCE(squeezy_keep_memmap) < squeezy_layout.count || READ_ONCE(squeezy_prepare_memmap))
+		squeezy_map_kick();
+}
+
+/**
+ * squeezy_map_set_demand - how many more partitions are to be populated
+ *
+ * So many parked ones keep their map, whatever keep_memmap says.
+ */
+void squeezy_map_set_demand(unsigned int nr)
+{
+	WRITE_ONCE(demand, nr);
+}
+
+/* Notifiers run in the context of whoever onlines or offlines. */
+static bool is_worker(void)
+{
+	return current_work() == &mapper.work;
 }
 
 static int memory_event(struct notifier_block *nb, unsigned long action, void *data)
 {
 	struct memory_notify *arg = data;
 	struct page *page = pfn_to_page(arg->start_pfn);
-	struct squeezy_partition *p = READ_ONCE(mapping);
 
-	if (action != MEM_GOING_ONLINE || !squeezy_is_private_node(page_to_nid(page)))
+	if (action != MEM_GOING_ONLINE && action != MEM_GOING_OFFLINE)
 		return NOTIFY_OK;
-	if (p && p->nid == page_to_nid(page) && is_zone_movable_page(page) &&
-	    arg->start_pfn >= p->start_pfn &&
-	    arg->start_pfn + arg->nr_pages <= p->start_pfn + squeezy_layout.pages)
+	if (!squeezy_is_private_node(page_to_nid(page)) ||
+	    (is_worker() && is_zone_movable_page(page)))
 		return NOTIFY_OK;
 	return notifier_from_errno(-EPERM);
 }
 
 static struct notifier_block memory_nb = { .notifier_call = memory_event };
 
+#ifdef CONFIG_PROC_KCORE
+/* The sections of a partition are online while its map is made, and nothing is plugged. */
+static int pfn_is_ram(unsigned long pfn)
+{
+	struct squeezy_partition *p;
+
+	if (!pfn_valid(pfn) || !squeezy_is_private_node(pfn_to_nid(pfn)))
+		return 1;
+	p = squeezy_partition_of(pfn_to_nid(pfn));
+	return squeezy_state_has_pages(squeezy_get_state(p));
+}
+
+static int __init register_ram(void)
+{
+	return register_mem_pfn_is_ram(pfn_is_ram);
+}
+#else
+static int __init register_ram(void)
+{
+	return 0;
+}
+#endif
+
 int __init squeezy_map_init(void)
 {
+	int rc;
+
+	squeezy_keep_memmap = clamp_t(unsigned long,
+				      totalram_pages() / DEFAULT_KEEP_SHARE / map_pages(),
+				      1, squeezy_layout.count);
 	map_wq = alloc_ordered_workqueue("squeezy_map", WQ_FREEZABLE);
 	if (!map_wq)
 		return -ENOMEM;
-	return register_memory_notifier(&memory_nb);
+	rc = register_memory_notifier(&memory_nb);
+	return rc ?: register_ram();
 }

@@ -3,9 +3,10 @@
  * The mover: one thread that makes the plugged size follow the device's
  * requested size, a whole partition at a time.
  *
- * It sleeps until it is kicked (config change, claim, release, memory map
- * ready) or a retry is due. Hot-add, which takes tens of milliseconds, is
- * map.c's.
+ * It sleeps until it is kicked (config change, answer, claim, release, memory
+ * map ready) or a retry is due, and waits for nobody: what the device does
+ * goes on while partitions are drained, and hot-add, which takes tens of
+ * milliseconds, is map.c's.
  */
 #define pr_fmt(fmt) "squeezy: " fmt
 
@@ -21,20 +22,21 @@
 #define BACKOFF_MAX_MS 100
 #define REFUSED_RETRY_MS 100
 
-/*
- * A VMM may free memory under its main lock, which stalls every other vCPU:
- * requests shrink when one takes longer than this, and grow again below half.
- */
-#define REQUEST_TARGET_NS (10 * NSEC_PER_MSEC)
-#define REQUEST_MAX_BLOCKS U16_MAX
-
 static struct task_struct *mover;
 static DECLARE_WAIT_QUEUE_HEAD(mover_wait);
 static bool kicked;
 /* The device has refused a request: no other before then, unless it changes. */
 static unsigned long device_not_before;
 static bool device_changed;
-static unsigned int request_blocks = REQUEST_MAX_BLOCKS;
+/*
+ * The partitions that the request in flight covers. Memory maps are left as
+ * they are meanwhile.
+ */
+static struct squeezy_partition *run_first;
+static unsigned int run_length;
+static bool run_plugs;
+/* How many more partitions are to be populated, as map.c was told last. */
+static unsigned int demand;
 
 void squeezy_mover_kick(void)
 {
@@ -47,11 +49,6 @@ void squeezy_mover_device_changed(void)
 {
 	WRITE_ONCE(device_changed, true);
 	squeezy_mover_kick();
-}
-
-static unsigned int partition_blocks(void)
-{
-	return squeezy_layout.bytes / squeezy_layout.block_size;
 }
 
 static bool due(struct squeezy_partition *p)
@@ -79,80 +76,12 @@ static void make_claimable(struct squeezy_partition *p)
 	spin_unlock(&squeezy_lock);
 }
 
-static void adapt_request_size(u64 started_ns, unsigned int blocks)
-{
-	u64 took_ns = ktime_get_ns() - started_ns;
-
-	if (took_ns > REQUEST_TARGET_NS)
-		request_blocks = max(1U, blocks / 2);
-	else if (took_ns < REQUEST_TARGET_NS / 2 && blocks == request_blocks)
-		request_blocks = min_t(unsigned int, REQUEST_MAX_BLOCKS, request_blocks * 2);
-}
-
-/* Plugs the rest of a partition, front to back. Memory is the guest's when all is plugged. */
-static int plug(struct squeezy_partition *p)
-{
-	while (p->plugged_blocks < partition_blocks()) {
-		unsigned int nr = min(partition_blocks() - p->plugged_blocks, request_blocks);
-		u64 addr = PFN_PHYS(p->start_pfn) + p->plugged_blocks * squeezy_layout.block_size;
-		u64 started_ns = ktime_get_ns();
-		int rc = squeezy_device_plug(addr, nr);
-
-		if (rc)
-			return rc;
-		WRITE_ONCE(p->plugged_blocks, p->plugged_blocks + nr);
-		adapt_request_size(started_ns, nr);
-	}
-	return 0;
-}
-
-/* Unplugs what is plugged of a partition that nobody can touch, back to front. */
-static int unplug(struct squeezy_partition *p)
-{
-	while (p->plugged_blocks) {
-		unsigned int nr = min(p->plugged_blocks, request_blocks);
-		u64 addr = PFN_PHYS(p->start_pfn) +
-			   (p->plugged_blocks - nr) * squeezy_layout.block_size;
-		u64 started_ns = ktime_get_ns();
-		int rc = squeezy_device_unplug(addr, nr);
-
-		if (rc)
-			return rc;
-		WRITE_ONCE(p->plugged_blocks, p->plugged_blocks - nr);
-		adapt_request_size(started_ns, nr);
-	}
-	squeezy_stamp(p, SQUEEZY_TIME_RETURNED);
-	squeezy_count(SQUEEZY_DRAINS);
-	return 0;
-}
-
 static void device_refused(void)
 {
 	device_not_before = jiffies + msecs_to_jiffies(REFUSED_RETRY_MS);
 }
 
-/* Makes one partition claimable. */
-static void populate(struct squeezy_partition *p)
-{
-	if (!p->populating)
-		squeezy_stamp(p, SQUEEZY_TIME_POPULATE_START);
-	p->populating = true;
-	if (plug(p)) {
-		device_refused();
-		return;
-	}
-	p->populating = false;
-	if (squeezy_get_state(p) == SQUEEZY_ABSENT) {
-		squeezy_map_start(p);
-		return;
-	}
-	squeezy_zone_unpark(p);
-	squeezy_stamp(p, SQUEEZY_TIME_POPULATED);
-	squeezy_count(SQUEEZY_POPULATES_PARKED);
-	make_claimable(p);
-}
-
-/* Parks an unclaimed partition and returns it, or leaves it as it was. */
+/* Parks an unclaimed partition, or leaves it as it was. */
 static void drain(struct squeezy_partition *p)
 {
 	if (!p->backoff_ms)
@@ -168,50 +97,141 @@ static void drain(struct squeezy_partition *p)
 	squeezy_stamp(p, SQUEEZY_TIME_DRAINED);
 	p->backoff_ms = 0;
 	set_state(p, SQUEEZY_PARKED);
-	if (unplug(p))
-		device_refused();
 }
 
-static void undo(struct squeezy_partition *p)
+static bool is_full(struct squeezy_partition *p)
 {
-	p->populating = false;
-	if (unplug(p))
-		device_refused();
-	else
-		p->map_failed = false;
+	return p->plugged_blocks == squeezy_partition_blocks();
 }
 
-/* Out of the allocator's hands: the device may have all, part or none of it. */
-static bool is_out(struct squeezy_partition *p)
+/* The device has (part of) it and the guest does not use it. */
+static bool is_half_way(struct squeezy_partition *p)
 {
 	enum squeezy_state state = squeezy_get_state(p);
 
-	return state == SQUEEZY_ABSENT || state == SQUEEZY_PARKED;
+	return p->plugged_blocks && (state == SQUEEZY_ABSENT || state == SQUEEZY_PARKED);
 }
 
-/*
- * What a refused request or a failed map has left half way. It is finished or
- * undone before anything else is begun, so there is hardly ever a second one.
- */
-static struct squeezy_partition *half_way(void)
+/* With the memory that the device offers at the moment, as far as it lets us plug. */
+static bool can_plug(struct squeezy_partition *p)
+{
+	enum squeezy_state state = squeezy_get_state(p);
+
+	return (state == SQUEEZY_PARKED || (state == SQUEEZY_ABSENT && squeezy_map_needs_memory())) &&
+	       !is_full(p) && due(p) &&
+	       squeezy_device_usable(PFN_PHYS(p->start_pfn) + squeezy_layout.bytes);
+}
+
+/* The state may be map.c's to change, but not while it is reserved. */
+static bool reserve(struct squeezy_partition *p)
+{
+	spin_lock(&squeezy_lock);
+	p->reserved = p->state == SQUEEZY_PARKED || p->state == SQUEEZY_ABSENT;
+	spin_unlock(&squeezy_lock);
+	return p->reserved;
+}
+
+static void begin_populate(struct squeezy_partition *p)
+{
+	if (!p->populating)
+		squeezy_stamp(p, SQUEEZY_TIME_POPULATE_START);
+	p->populating = true;
+}
+
+/* Plugged and mapped: the pages are the guest's. */
+static void end_populate(struct squeezy_partition *p)
+{
+	begin_populate(p);
+	squeezy_zone_unpark(p);
+	squeezy_stamp(p, SQUEEZY_TIME_POPULATED);
+	squeezy_count(p->fresh_map ? SQUEEZY_POPULATES_FIRST : SQUEEZY_POPULATES_PARKED);
+	p->fresh_map = false;
+	p->populating = false;
+	make_claimable(p);
+}
+
+/* The lowest, but first of all what was begun before. */
+static struct squeezy_partition *lowest_to_plug(void)
+{
+	struct squeezy_partition *p, *lowest = NULL;
+
+	for_each_squeezy_partition(p) {
+		if (!can_plug(p))
+			continue;
+		if (p->plugged_blocks)
+			return p;
+		lowest = lowest ?: p;
+	}
+	return lowest;
+}
+
+static bool plug_run(unsigned int most)
+{
+	struct squeezy_partition *p = lowest_to_plug();
+
+	run_plugs = true;
+	run_first = p;
+	run_length = 0;
+	while (p && run_length < most && can_plug(p) && (p == run_first || !p->plugged_blocks) &&
+	       reserve(p)) {
+		begin_populate(p);
+		run_length++;
+		p = ++p < squeezy_layout.partitions + squeezy_layout.count ? p : NULL;
+	}
+	return run_length && squeezy_request_plug(run_first, run_length);
+}
+
+/* @all: not only what was plugged in vain, for a memory map that could not be made. */
+static bool may_unplug(struct squeezy_partition *p, bool all)
+{
+	return is_half_way(p) && (all || p->map_failed);
+}
+
+static bool unplug_run(unsigned int most, bool all)
+{
+	struct squeezy_partition *last = squeezy_layout.partitions + squeezy_layout.count - 1;
+	struct squeezy_partition *p;
+
+	while (last >= squeezy_layout.partitions && !may_unplug(last, all))
+		last--;
+	run_plugs = false;
+	run_length = 0;
+	for (p = last; p >= squeezy_layout.partitions && run_length < most; p--) {
+		if (!may_unplug(p, all) || (p != last && !is_full(p)) || !reserve(p))
+			break;
+		p->populating = false;
+		run_first = p;
+		run_length++;
+	}
+	return run_length && squeezy_request_unplug(last, run_length);
+}
+
+static void settle_one(struct squeezy_partition *p)
+{
+	bool returned = !run_plugs && !p->plugged_blocks;
+
+	spin_lock(&squeezy_lock);
+	p->reserved = false;
+	if (returned)
+		p->map_failed = false;
+	spin_unlock(&squeezy_lock);
+	if (returned) {
+		squeezy_stamp(p, SQUEEZY_TIME_RETURNED);
+		squeezy_count(SQUEEZY_DRAINS);
+	} else if (run_plugs && is_full(p) && squeezy_get_state(p) == SQUEEZY_PARKED) {
+		end_populate(p);
+	}
+}
+
+/* The request has been answered. */
+static void settle_run(void)
 {
 	struct squeezy_partition *p;
 
-	for_each_squeezy_partition(p)
-		if (is_out(p) && p->plugged_blocks)
-			return p;
-	return NULL;
-}
-
-/* Lowest first: the device's usable region grows from the front. */
-static struct squeezy_partition *next_to_populate(void)
-{
-	struct squeezy_partition *p;
-
-	for_each_squeezy_partition(p)
-		if (is_out(p) && due(p))
-			return p;
-	return NULL;
+	for (p = run_first; p < run_first + run_length; p++)
+		settle_one(p);
+	run_length = 0;
+	squeezy_map_balance();
 }
 
 static struct squeezy_partition *last_in_state(enum squeezy_state state)
@@ -274,7 +294,7 @@ static unsigned int count_in(void)
 	unsigned int count = 0;
 
 	for_each_squeezy_partition(p)
-		count += !is_out(p);
+		count += squeezy_state_has_pages(squeezy_get_state(p));
 	return count;
 }
 
@@ -289,43 +309,129 @@ static unsigned int count_wanted(void)
 	return min_t(u64, wanted, squeezy_layout.count);
 }
 
+/* Is a memory map all that a partition lacks to be plugged (or, if plugged first, to be used)? */
+static bool lacks_map(struct squeezy_partition *p)
+{
+	enum squeezy_state state = squeezy_get_state(p);
+
+	if (state != SQUEEZY_ABSENT && state != SQUEEZY_MAPPING && state != SQUEEZY_UNMAPPING)
+		return false;
+	if (squeezy_map_needs_memory())
+		return is_full(p) && !p->map_failed;
+	return (state == SQUEEZY_MAPPING || due(p)) &&
+	       squeezy_device_usable(PFN_PHYS(p->start_pfn) + squeezy_layout.bytes);
+}
+
+static unsigned int count_mapped(void)
+{
+	struct squeezy_partition *p;
+	unsigned int count = 0;
+
+	if (squeezy_map_needs_memory())
+		return 0;		/* who lacks a map is told by what is plugged */
+	for_each_squeezy_partition(p)
+		count += squeezy_get_state(p) == SQUEEZY_PARKED && (is_full(p) || can_plug(p));
+	return count;
+}
+
+/* Tells map.c which maps are missing to populate @more partitions, lowest first. */
+static void want_maps(unsigned int more)
+{
+	unsigned int mapped = count_mapped(), missing = more - min(more, mapped);
+	struct squeezy_partition *p;
+	bool news = false;
+
+	for_each_squeezy_partition(p) {
+		bool want = missing && lacks_map(p);
+
+		if (want && !p->map_wanted) {
+			begin_populate(p);
+			news = true;
+		} else if (!more && !p->plugged_blocks) {
+			p->populating = false;
+			p->fresh_map = false;
+		}
+		WRITE_ONCE(p->map_wanted, want);
+		missing -= want;
+	}
+	squeezy_map_set_demand(more);
+	if (news)
+		squeezy_map_kick();
+	else if (more < demand)
+		squeezy_map_balance();
+	demand = more;
+}
+
+/* Plugs what is missing or unplugs what is too much. Returns false if neither can be done now. */
+static bool begin_request(unsigned int more)
+{
+	unsigned int half_way = 0, in_vain = 0, waiting = 0;
+	struct squeezy_partition *p, *parked = NULL;
+
+	for_each_squeezy_partition(p) {
+		enum squeezy_state state = squeezy_get_state(p);
+
+		if (!p->plugged_blocks || squeezy_state_has_pages(state))
+			continue;
+		half_way += is_half_way(p);
+		in_vain += may_unplug(p, false);
+		if (is_full(p) && state == SQUEEZY_PARKED)
+			parked = parked ?: p;
+		else if (is_full(p))
+			waiting++;
+	}
+	if (in_vain)
+		return unplug_run(in_vain, false);
+	if (half_way > more)
+		return unplug_run(half_way - more, true);
+	if (more && parked) {
+		end_populate(parked);
+		return true;
+	}
+	return more > waiting && plug_run(more - waiting);
+}
+
+/* Can the device take a request now? */
 static bool device_ready(void)
 {
-	if (xchg(&device_changed, false))
+	int rc = run_length ? squeezy_request_result() : 0;
+
+	if (rc == -EINPROGRESS)
+		return false;
+	if (rc)
+		device_refused();
+	if (run_length)
+		settle_run();
+	if (!squeezy_device_alive())
+		return false;
+	if (xchg(&device_changed, false)) {
+		squeezy_device_refresh();
 		device_not_before = jiffies;
+	}
 	return squeezy_device_alive() && time_after_eq(jiffies, device_not_before);
 }
 
 /* One partition's worth of work. Returns false if there is none now. */
 static bool move_one(void)
 {
-	unsigned int in = count_in(), wanted;
-	struct squeezy_partition *p;
+	bool ready = device_ready(), alive = squeezy_device_alive();
+	unsigned int in = count_in(), wanted = alive ? count_wanted() : in;
+	unsigned int more = wanted - min(wanted, in);
+	struct squeezy_partition *p = NULL;
 
-	if (!device_ready())
-		return recycle_one();
-	wanted = count_wanted();
-	p = half_way();
-	if (p && (in >= wanted || p->map_failed)) {
-		undo(p);
-		return true;
-	}
-	if (in < wanted) {
-		p = p ?: next_to_populate();
-		if (p)
-			populate(p);
-	} else if (in > wanted) {
+	if (more || demand)
+		want_maps(more);
+	if (in > wanted)
 		p = next_to_drain();
-		if (p)
-			drain(p);
-	}
-	return p || recycle_one();
+	if (p)
+		drain(p);
+	return p || (ready && begin_request(more)) || recycle_one();
 }
 
 /* How long until the first retry; for ever if there is nothing to retry. */
 static long next_retry(void)
 {
-	long soonest = MAX_SCHEDULE_TIMEOUT;
+	long soonest = squeezy_device_patience();
 	struct squeezy_partition *p;
 
 	if (squeezy_device_alive() && time_before(jiffies, device_not_before))
@@ -334,7 +440,7 @@ static long next_retry(void)
 		enum squeezy_state state = squeezy_get_state(p);
 
 		if (!due(p) && state != SQUEEZY_CLAIMED && state != SQUEEZY_MAPPING &&
-		    state != SQUEEZY_BROKEN)
+		    state != SQUEEZY_UNMAPPING)
 			soonest = min(soonest, (long)(p->not_before - jiffies));
 	}
 	return max(soonest, 1L);
@@ -355,6 +461,8 @@ static int mover_loop(void *unused)
 
 /**
  * squeezy_mover_start - start following the device that has been bound
+ *
+ * Without one (it has been removed) released partitions serve the next claim.
  */
 int squeezy_mover_start(void)
 {
@@ -362,17 +470,20 @@ int squeezy_mover_start(void)
 
 	for_each_squeezy_partition(p)
 		p->not_before = jiffies;
-	device_not_before = jiffies;
+	WRITE_ONCE(device_changed, true);
 	mover = kthread_create(mover_loop, NULL, "squeezy_mover");
 	if (IS_ERR(mover))
 		return PTR_ERR(mover);
 	/* Milliseconds of work that somebody waits for. */
 	sched_set_fifo_low(mover);
 	wake_up_process(mover);
+	squeezy_map_balance();
 	return 0;
 }
 
 void squeezy_mover_stop(void)
 {
-	kthread_stop(mover);
+	if (!IS_ERR_OR_NULL(mover))
+		kthread_stop(mover);
+	mover = NULL;
 }

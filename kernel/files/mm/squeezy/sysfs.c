@@ -88,9 +88,50 @@ static ssize_t partition_bytes_show(struct kobject *kobj, struct kobj_attribute 
 static struct kobj_attribute partitions_attr = __ATTR_RO(partitions);
 static struct kobj_attribute partition_bytes_attr = __ATTR_RO(partition_bytes);
 
+struct knob {
+	struct kobj_attribute attr;
+	unsigned int *value;
+	bool is_count;			/* of partitions, so not more than there are */
+	void (*changed)(void);
+};
+
+static ssize_t knob_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(*container_of(attr, struct knob, attr)->value));
+}
+
+static ssize_t knob_store(struct kobject *kobj, struct kobj_attribute *attr, const char *buf,
+			  size_t size)
+{
+	struct knob *knob = container_of(attr, struct knob, attr);
+	unsigned int value;
+	int rc = kstrtouint(buf, 10, &value);
+
+	if (rc)
+		return rc;
+	if (knob->is_count && value > squeezy_layout.count)
+		return -ERANGE;
+	WRITE_ONCE(*knob->value, value);
+	knob->changed();
+	return size;
+}
+
+#define KNOB(_name, _is_count, _changed)					\
+static struct knob _name##_knob = {						\
+	.attr = __ATTR(_name, 0644, knob_show, knob_store),			\
+	.value = &squeezy_##_name, .is_count = _is_count, .changed = _changed,	\
+}
+
+KNOB(keep_memmap, true, squeezy_map_kick);
+KNOB(prepare_memmap, true, squeezy_map_kick);
+KNOB(request_us, false, squeezy_request_reset);
+
 static struct attribute *layout_attrs[] = {
 	&partitions_attr.attr,
 	&partition_bytes_attr.attr,
+	&keep_memmap_knob.attr.attr,
+	&prepare_memmap_knob.attr.attr,
+	&request_us_knob.attr.attr,
 	NULL
 };
 
@@ -122,6 +163,8 @@ static struct counter_attribute counter_table[] = {
 	COUNTER(requests_plug, SQUEEZY_REQUESTS_PLUG),
 	COUNTER(requests_unplug, SQUEEZY_REQUESTS_UNPLUG),
 	COUNTER(requests_refused, SQUEEZY_REQUESTS_REFUSED),
+	COUNTER(maps_made, SQUEEZY_MAPS_MADE),
+	COUNTER(maps_removed, SQUEEZY_MAPS_REMOVED),
 	COUNTER(map_failures, SQUEEZY_MAP_FAILURES),
 	COUNTER(charges_refused, SQUEEZY_CHARGES_REFUSED),
 	COUNTER(charges_redirected, SQUEEZY_CHARGES_REDIRECTED),

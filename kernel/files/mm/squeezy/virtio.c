@@ -4,9 +4,10 @@
  * partitions. Any other virtio-mem device is left to the stock driver: ours is
  * the one whose region is as large as all partitions together.
  *
- * Only the mover sends requests, one at a time. The device is not trusted to
- * answer: a request that gets no answer in time ends all requests for good,
- * because its buffers still belong to the device.
+ * Only the mover sends requests, one at a time, and does not wait for the
+ * answer. The device is not trusted to answer: a request that gets no answer
+ * in time ends all requests for good, because its buffers still belong to the
+ * device.
  */
 #define pr_fmt(fmt) "squeezy: " fmt
 
@@ -37,13 +38,21 @@ struct squeezy_device {
 	u64 addr;
 	u64 region_size;
 	bool dead;			/* no more requests */
+	bool removed;
+	bool pending;			/* sent, not answered */
+	unsigned long deadline;		/* jiffies: the answer has to be there */
+	u64 requested_size;		/* as read last */
+	u64 usable_region_size;
 
 	/* Belong to the device between the kick and the answer. */
 	struct virtio_mem_req request;
 	struct virtio_mem_resp response;
 };
 
-/* At most one; published when it is ready, taken back in remove(). */
+/*
+ * At most one; published when it is ready. It stays, dead, when it is removed.
+ * Freed only while there is no mover; everybody else holds squeezy_lock.
+ */
 static struct squeezy_device *device;
 
 bool squeezy_device_alive(void)
@@ -53,12 +62,41 @@ bool squeezy_device_alive(void)
 	return d && !READ_ONCE(d->dead);
 }
 
+/* A 64 bit field may be read in two halves, and the device changes it when it likes. */
+#define read_stable(vdev, field, ret) do {					\
+	u64 _before;								\
+										\
+	virtio_cread_le(vdev, struct virtio_mem_config, field, ret);		\
+	do {									\
+		_before = *(ret);						\
+		virtio_cread_le(vdev, struct virtio_mem_config, field, ret);	\
+	} while (*(ret) != _before);						\
+} while (0)
+
+/**
+ * squeezy_device_refresh - read what the device wants
+ *
+ * Only needed after it has said that something changed.
+ */
+void squeezy_device_refresh(void)
+{
+	read_stable(device->vdev, requested_size, &device->requested_size);
+	read_stable(device->vdev, usable_region_size, &device->usable_region_size);
+}
+
 u64 squeezy_device_requested(void)
 {
-	u64 size;
+	return device->requested_size;
+}
 
-	virtio_cread_le(device->vdev, struct virtio_mem_config, requested_size, &size);
-	return size;
+/**
+ * squeezy_device_usable - does the device let us plug up to here?
+ *
+ * Its usable region may follow the requested size a little later.
+ */
+bool squeezy_device_usable(u64 end)
+{
+	return end <= device->addr + device->usable_region_size;
 }
 
 static void device_answered(struct virtqueue *vq)
@@ -66,6 +104,7 @@ static void device_answered(struct virtqueue *vq)
 	struct squeezy_device *d = vq->vdev->priv;
 
 	wake_up(&d->answered);
+	squeezy_mover_kick();
 }
 
 static void device_config_changed(struct virtio_device *vdev)
@@ -104,7 +143,6 @@ static int read_response(struct squeezy_device *d)
 static int send_request(struct squeezy_device *d, u16 type, u64 addr, u16 nr_blocks)
 {
 	struct scatterlist out, in, *sgs[] = { &out, &in };
-	unsigned int len;
 
 	if (d->dead)
 		return -EIO;
@@ -118,26 +156,74 @@ static int send_request(struct squeezy_device *d, u16 type, u64 addr, u16 nr_blo
 	sg_init_one(&in, &d->response, sizeof(d->response));
 	if (virtqueue_add_sgs(d->vq, sgs, 1, 1, d, GFP_KERNEL) < 0)
 		return give_up(d, "the request queue is full");
+	d->pending = true;
+	d->deadline = jiffies + msecs_to_jiffies(ANSWER_TIMEOUT_MS);
 	virtqueue_kick(d->vq);
-	if (!wait_event_timeout(d->answered,
-				virtqueue_get_buf(d->vq, &len) || virtqueue_is_broken(d->vq),
-				msecs_to_jiffies(ANSWER_TIMEOUT_MS)))
-		return give_up(d, "a request got no answer");
-	if (virtqueue_is_broken(d->vq) || len < sizeof(d->response.type))
+	return 0;
+}
+
+/* The answer to the pending request, or -EINPROGRESS. */
+static int look_for_answer(struct squeezy_device *d)
+{
+	unsigned int len = 0;
+
+	if (d->dead)
+		return -EIO;
+	if (!virtqueue_get_buf(d->vq, &len)) {
+		if (virtqueue_is_broken(d->vq))
+			return give_up(d, "the device is broken");
+		if (time_after(jiffies, d->deadline))
+			return give_up(d, "a request got no answer");
+		return -EINPROGRESS;
+	}
+	d->pending = false;
+	if (len < sizeof(d->response.type))
 		return give_up(d, "the device is broken");
 	return read_response(d);
 }
 
-int squeezy_device_plug(u64 addr, unsigned int nr_blocks)
+/**
+ * squeezy_device_send - begin to plug or unplug device blocks
+ *
+ * The mover is kicked when the answer is there.
+ */
+int squeezy_device_send(bool plug, u64 addr, unsigned int nr_blocks)
 {
-	squeezy_count(SQUEEZY_REQUESTS_PLUG);
-	return send_request(device, VIRTIO_MEM_REQ_PLUG, addr, nr_blocks);
+	squeezy_count(plug ? SQUEEZY_REQUESTS_PLUG : SQUEEZY_REQUESTS_UNPLUG);
+	return send_request(device, plug ? VIRTIO_MEM_REQ_PLUG : VIRTIO_MEM_REQ_UNPLUG,
+			    addr, nr_blocks);
 }
 
-int squeezy_device_unplug(u64 addr, unsigned int nr_blocks)
+/**
+ * squeezy_device_answer - the answer to the request that was sent last
+ *
+ * Return: -EINPROGRESS, 0, or an error if the device refused or is dead.
+ */
+int squeezy_device_answer(void)
 {
-	squeezy_count(SQUEEZY_REQUESTS_UNPLUG);
-	return send_request(device, VIRTIO_MEM_REQ_UNPLUG, addr, nr_blocks);
+	return look_for_answer(device);
+}
+
+/**
+ * squeezy_device_patience - jiffies until the device is given up
+ */
+long squeezy_device_patience(void)
+{
+	if (!squeezy_device_alive() || !device->pending)
+		return MAX_SCHEDULE_TIMEOUT;
+	return max((long)(device->deadline + 1 - jiffies), 1L);
+}
+
+/* For the time before the mover runs. */
+static int send_and_wait(struct squeezy_device *d, u16 type)
+{
+	int rc = send_request(d, type, 0, 0);
+
+	if (rc)
+		return rc;
+	wait_event_timeout(d->answered, (rc = look_for_answer(d)) != -EINPROGRESS,
+			   msecs_to_jiffies(ANSWER_TIMEOUT_MS));
+	return rc == -EINPROGRESS ? give_up(d, "a request got no answer") : rc;
 }
 
 /* After a reboot that was not a reset the old guest's memory is still plugged. */
@@ -152,7 +238,7 @@ static int unplug_all(struct squeezy_device *d)
 	for (tries = 0; rc == -EBUSY && tries < UNPLUG_ALL_RETRIES; tries++) {
 		if (tries)
 			msleep(UNPLUG_ALL_RETRY_MS);
-		rc = send_request(d, VIRTIO_MEM_REQ_UNPLUG_ALL, 0, 0);
+		rc = send_and_wait(d, VIRTIO_MEM_REQ_UNPLUG_ALL);
 	}
 	return rc;
 }
@@ -163,12 +249,47 @@ static u64 partitions_start(struct squeezy_device *d)
 	return ALIGN(d->addr, memory_block_size_bytes());
 }
 
+/* At the place of the one that has been removed; memory maps may still be there. */
+static bool is_back(struct squeezy_device *d)
+{
+	return device->removed && device->addr == d->addr && device->region_size == d->region_size;
+}
+
 static bool is_ours(struct squeezy_device *d)
 {
 	u64 need = partitions_start(d) - d->addr + squeezy_layout.bytes * squeezy_layout.count;
 
-	return squeezy_layout.count && !is_kdump_kernel() && !device &&
+	return squeezy_layout.count && !is_kdump_kernel() && (!device || is_back(d)) &&
 	       d->region_size >= need && d->region_size < need + memory_block_size_bytes();
+}
+
+/* Is anything in use that only the removed device could tell us about? */
+static bool any_plugged(void)
+{
+	struct squeezy_partition *p;
+
+	for_each_squeezy_partition(p)
+		if (READ_ONCE(p->plugged_blocks))
+			return true;
+	return false;
+}
+
+/* The device that was removed has come back: what we know of the old one goes. */
+static int forget_old(struct squeezy_device *d)
+{
+	struct squeezy_device *old = device;
+
+	if (!old)
+		return 0;
+	if (any_plugged())
+		return -EBUSY;
+	squeezy_mover_stop();
+	d->region = old->region;
+	spin_lock(&squeezy_lock);
+	WRITE_ONCE(device, NULL);
+	spin_unlock(&squeezy_lock);
+	kfree(old);
+	return 0;
 }
 
 static int check_device(struct squeezy_device *d, u64 block_size)
@@ -210,6 +331,8 @@ static int bind_partitions(struct squeezy_device *d)
 /* The device's own resource keeps /dev/mem and other drivers out of the region. */
 static int reserve_region(struct squeezy_device *d)
 {
+	if (d->region)
+		return 0;
 	d->region = __request_mem_region(d->addr, d->region_size, "squeezy",
 					 IORESOURCE_SYSTEM_RAM | IORESOURCE_EXCLUSIVE);
 	if (!d->region)
@@ -220,8 +343,10 @@ static int reserve_region(struct squeezy_device *d)
 
 static int device_start(struct squeezy_device *d)
 {
-	int rc = bind_partitions(d);
+	int rc = forget_old(d);
 
+	if (!rc)
+		rc = bind_partitions(d);
 	if (rc)
 		return rc;
 	d->vq = virtio_find_single_vq(d->vdev, device_answered, "guest-request");
@@ -233,7 +358,7 @@ static int device_start(struct squeezy_device *d)
 	virtio_device_ready(d->vdev);
 	rc = unplug_all(d);
 	if (rc)
-		goto out_region;
+		goto out_vq;
 	WRITE_ONCE(device, d);
 	rc = squeezy_mover_start();
 	if (rc)
@@ -242,9 +367,6 @@ static int device_start(struct squeezy_device *d)
 
 out_device:
 	WRITE_ONCE(device, NULL);
-out_region:
-	release_resource(d->region);
-	kfree(d->region);
 out_vq:
 	virtio_reset_device(d->vdev);
 	d->vdev->config->del_vqs(d->vdev);
@@ -311,20 +433,26 @@ static int squeezy_probe(struct virtio_device *vdev)
 
 /*
  * Plugged memory cannot follow the device: it stays in use, and so does what
- * we know of it. There are no requests any more.
+ * we know of it. There are no requests any more, whatever was in flight, but
+ * what is released still serves the next claim.
  */
 static void squeezy_remove(struct virtio_device *vdev)
 {
 	struct squeezy_device *d = vdev->priv;
 
 	WRITE_ONCE(d->dead, true);
-	if (device != d)
+	if (device != d) {
+		kfree(d);
 		return;
+	}
 	squeezy_fail_waiters();
 	squeezy_mover_stop();
 	virtio_reset_device(vdev);
 	vdev->config->del_vqs(vdev);
+	d->pending = false;
+	d->removed = true;
 	dev_warn(&vdev->dev, "removed: partitions stay as they are\n");
+	squeezy_mover_start();
 }
 
 /* The memory would lose its contents in a VMM that unplugs on suspend. */
@@ -351,6 +479,8 @@ static struct virtio_driver squeezy_driver = {
 	.feature_table = squeezy_features,
 	.feature_table_size = ARRAY_SIZE(squeezy_features),
 	.driver.name = "squeezy",
+	/* Who unbinds it could bind the stock driver, which would unplug memory in use. */
+	.driver.suppress_bind_attrs = true,
 	.id_table = squeezy_ids,
 	.probe = squeezy_probe,
 	.remove = squeezy_remove,

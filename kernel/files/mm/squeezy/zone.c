@@ -47,14 +47,16 @@ static unsigned long free_pages_locked(struct zone *zone)
  */
 unsigned long squeezy_zone_free_pages(struct squeezy_partition *p)
 {
-	unsigned long flags, pages;
+	unsigned long flags, pages = 0;
 
-	/* The first hot-add initialises the zone and its lock. */
-	if (squeezy_get_state(p) == SQUEEZY_ABSENT || squeezy_get_state(p) == SQUEEZY_MAPPING)
-		return 0;
-	spin_lock_irqsave(&p->zone->lock, flags);
-	pages = free_pages_locked(p->zone);
-	spin_unlock_irqrestore(&p->zone->lock, flags);
+	/* Hot-add initialises the zone and its lock, also when it is not the first. */
+	spin_lock(&squeezy_lock);
+	if (squeezy_state_has_pages(p->state)) {
+		spin_lock_irqsave(&p->zone->lock, flags);
+		pages = free_pages_locked(p->zone);
+		spin_unlock_irqrestore(&p->zone->lock, flags);
+	}
+	spin_unlock(&squeezy_lock);
 	return pages;
 }
 
@@ -151,6 +153,16 @@ unsigned long squeezy_zone_empty(struct squeezy_partition *p)
 unsigned long squeezy_zone_take(struct squeezy_partition *p)
 {
 	return until_empty(p, take_if_empty);
+}
+
+/**
+ * squeezy_zone_take_fresh - as squeezy_zone_take(), right after hot-add
+ *
+ * Nobody has had a page yet, so there is nowhere to look for missing ones.
+ */
+unsigned long squeezy_zone_take_fresh(struct squeezy_partition *p)
+{
+	return take_if_empty(p);
 }
 
 /**

@@ -9,8 +9,10 @@ static const struct {
 } life[] = {
 	{ "absent", "mapping" },
 	{ "mapping", "absent" },
-	{ "mapping", "populated" },
-	{ "mapping", "broken" },
+	{ "mapping", "parked" },
+	{ "mapping", "unmapping" },
+	{ "parked", "unmapping" },
+	{ "unmapping", "absent" },
 	{ "populated", "claimed" },
 	{ "populated", "draining" },
 	{ "claimed", "released" },

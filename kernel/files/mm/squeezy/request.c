@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The request in flight. It covers device blocks of a run of adjacent
+ * partitions, front to back when it plugs and back to front when it unplugs,
+ * so that each partition is always plugged from its front.
+ *
+ * Only the mover comes here, but for the knob.
+ */
+#include <linux/math64.h>
+#include <linux/timekeeping.h>
+
+#include "internal.h"
+
+/*
+ * A VMM may free memory under its main lock, which stalls every vCPU that
+ * needs the VMM: a request is as large as fits into this time, as far as the
+ * ones before it tell.
+ */
+#define DEFAULT_US 10000
+/* The first request of its kind; 20 ms on a host that frees 4 KiB pages. */
+#define FIRST_BYTES (256ULL << 20)
+#define MAX_BLOCKS U16_MAX		/* a field of the request */
+
+unsigned int squeezy_request_us = DEFAULT_US;
+
+/* Device blocks per request; 0: not known yet. By kind, plugging is much cheaper. */
+static unsigned int bounds[2];
+
+/* Blocks are counted from the first one of partition 0. */
+static struct {
+	bool pending;
+	bool plug;
+	u64 first;
+	unsigned int nr;
+	u64 started_ns;
+} request;
+
+/**
+ * squeezy_request_reset - the time that a request may take has changed
+ */
+void squeezy_request_reset(void)
+{
+	WRITE_ONCE(bounds[0], 0);
+	WRITE_ONCE(bounds[1], 0);
+}
+
+unsigned int squeezy_partition_blocks(void)
+{
+	return squeezy_layout.bytes / squeezy_layout.block_size;
+}
+
+static unsigned int bound_of(bool plug)
+{
+	if (!READ_ONCE(squeezy_request_us))
+		return MAX_BLOCKS;
+	return READ_ONCE(bounds[plug]) ?:
+	       clamp_t(u64, FIRST_BYTES / squeezy_layout.block_size, 1, MAX_BLOCKS);
+}
+
+static void adapt_bound(void)
+{
+	u64 took_ns = ktime_get_ns() - request.started_ns;
+	u64 target_ns = (u64)READ_ONCE(squeezy_request_us) * NSEC_PER_USEC;
+	unsigned int bound = bound_of(request.plug);
+
+	if (took_ns > target_ns)
+		bound = max(1ULL, div64_u64(request.nr * target_ns, took_ns));
+	else if (took_ns < target_ns / 2 && request.nr == bound)
+		bound = min(bound * 2, (unsigned int)MAX_BLOCKS);
+	WRITE_ONCE(bounds[request.plug], bound);
+}
+
+static bool send(bool plug, u64 first, u64 nr)
+{
+	request.plug = plug;
+	request.nr = min_t(u64, nr, bound_of(plug));
+	request.first = plug ? first : first + nr - request.nr;
+	request.started_ns = ktime_get_ns();
+	request.pending = !squeezy_device_send(plug, squeezy_layout.start +
+					       request.first * squeezy_layout.block_size,
+					       request.nr);
+	return request.pending;
+}
+
+/**
+ * squeezy_request_plug - begin to plug the rest of a run of partitions
+ * @first: the lowest; it may be plugged in part, the others are not
+ * @nr: how many
+ *
+ * Return: whether a request is on its way. It may cover less than the run.
+ */
+bool squeezy_request_plug(struct squeezy_partition *first, unsigned int nr)
+{
+	u64 start = (u64)first->id * squeezy_partition_blocks() + first->plugged_blocks;
+	u64 end = (u64)(first->id + nr) * squeezy_partition_blocks();
+
+	return send(true, start, end - start);
+}
+
+/**
+ * squeezy_request_unplug - begin to unplug a run of partitions
+ * @last: the highest; it may be plugged in part, the others are plugged
+ * @nr: how many
+ */
+bool squeezy_request_unplug(struct squeezy_partition *last, unsigned int nr)
+{
+	u64 start = (u64)(last->id + 1 - nr) * squeezy_partition_blocks();
+	u64 end = (u64)last->id * squeezy_partition_blocks() + last->plugged_blocks;
+
+	return send(false, start, end - start);
+}
+
+static void account(void)
+{
+	unsigned int per = squeezy_partition_blocks(), nr = request.nr;
+	u64 block = request.first;
+
+	while (nr) {
+		u32 offset;
+		struct squeezy_partition *p = squeezy_layout.partitions +
+					      div_u64_rem(block, per, &offset);
+		unsigned int step = min(nr, per - offset);
+
+		WRITE_ONCE(p->plugged_blocks, request.plug ? offset + step : offset);
+		block += step;
+		nr -= step;
+	}
+}
+
+/**
+ * squeezy_request_result - what became of the request in flight, if any
+ *
+ * Return: -EINPROGRESS, 0 once it has been carried out (or there was none), or
+ * the device's refusal.
+ */
+int squeezy_request_result(void)
+{
+	int rc;
+
+	if (!request.pending)
+		return 0;
+	rc = squeezy_device_answer();
+	if (rc == -EINPROGRESS)
+		return rc;
+	request.pending = false;
+	if (!rc) {
+		account();
+		if (READ_ONCE(squeezy_request_us))
+			adapt_bound();
+	}
+	return rc;
+}
