@@ -487,3 +487,7 @@ void squeezy_mover_stop(void)
 		kthread_stop(mover);
 	mover = NULL;
 }
+
+#ifdef CONFIG_SQUEEZY_KUNIT_TEST
+#include "tests/mover_kunit.c"
+#endif
