@@ -15,6 +15,10 @@ static const char *const texts[] = {
 	"{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true}}",
 	"{\"exec\": {\"kind\": \"python:3\", \"code\": \"def main(a): return a\"}, \"limits\": {\"memory\": 256, \"timeout\": 60000}}",
 	"{\"a\": [1, -2.5e300, \"\\u00e9\\ud83d\\ude00\", null, true], \"\": {\"b\": [[[[]]]]}}",
+	"GET /a/x/?flag=yes HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTpi\r\n\r\n",
+	"POST / HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"a\":1}",
+	"\1{\"statusCode\": 201, \"headers\": {\"a\": [\"b\", 1]}, \"body\": \"aGk=\"}",
+	"/guest/package/name",
 	"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0",
 	"one line\nXXX_THE_END_OF_A_WHISK_ACTIVATION_XXX\n\xff\xfe half a line",
 };
