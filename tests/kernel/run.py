@@ -42,11 +42,17 @@ class Variant:
     """One boot: kernel command line, words that the log must hold, suites to run, and what the machine has."""
 
     def __init__(self, cmdline, expected="", suites="off", memory_mib=512, qemu=(), block="2M", needs=(), seconds=BOOT_SECONDS,
-                 backend="memory-backend-ram", disk_mib=0, on_debug=True, must_fail="", allowed=None):
+                 backend="memory-backend-ram", disk_mib=0, on_debug=True, must_fail="", allowed=None,
+                 size=PARTITION, count=PARTITIONS, reboot=False):
         """on_debug: also on a debug kernel. must_fail: words of the failure that this boot must have. allowed: a splat that it may have."""
         self.cmdline, self.expected, self.suites, self.memory_mib = cmdline, expected, suites, memory_mib
         self.qemu, self.block, self.needs, self.seconds = list(qemu), block, needs, seconds
         self.backend, self.disk_mib, self.on_debug, self.must_fail, self.allowed = backend, disk_mib, on_debug, must_fail, allowed
+        self.size, self.count, self.reboot = size, count, reboot
+
+    @property
+    def region(self):
+        return self.count * self.size
 
 
 WITH = "partitions of 128 MiB"
@@ -76,6 +82,21 @@ VARIANTS = {
     "planted-warning": Variant(LAYOUT, WITH, "plant_warning", needs=("SQUEEZY_DEBUG",), must_fail="plant_write"),
     "planted-leak": Variant(LAYOUT + " kmemleak=on", WITH, "plant_leak,leaks", needs=("SQUEEZY_DEBUG", "DEBUG_KMEMLEAK"),
                             must_fail="kmemleak finds nothing"),
+    "maps": Variant("squeezy=4x256M", "partitions of 256 MiB", "maps", size=256 * MIB, seconds=900),
+    "maps-online": Variant("squeezy=3x256M memhp_default_state=online", "partitions of 256 MiB", "maps", size=256 * MIB, count=3, seconds=900),
+    "maps-fail": Variant("squeezy=3x256M", "partitions of 256 MiB", "maps-fail", size=256 * MIB, count=3, needs=("MEMORY_NOTIFIER_ERROR_INJECT",)),
+    "maps-fail-plugged": Variant(LAYOUT + " init_on_free=1", WITH, "maps-fail,claim", needs=("MEMORY_NOTIFIER_ERROR_INJECT",)),
+    "maps-room": Variant("squeezy=2x32G", "no memory map (error -12)", "maps-room", size=32768 * MIB, count=2),
+    "driver": Variant(LAYOUT, WITH, "driver", seconds=900),
+    "driver-4m": Variant(LAYOUT, "device blocks of 4096 KiB", "driver", block="4M", seconds=900),
+    "driver-64m": Variant(LAYOUT, "device blocks of 65536 KiB", "driver", block="64M", seconds=900),
+    "driver-256m": Variant(LAYOUT, "block size 268435456 does not divide", "driver-none", block="256M"),
+    "driver-twins": Variant(LAYOUT, "left to the stock driver", "claim", qemu=(
+        "-object", f"memory-backend-ram,id=mem2,size={PARTITIONS * PARTITION},reserve=off",
+        "-device", "virtio-mem-pci,id=vm2,memdev=mem2,node=0,requested-size=128M,block-size=2M")),
+    "driver-kdump": Variant(LAYOUT + " elfcorehdr=0x1000000", "left to the stock driver", "driver-none", needs=("PROC_VMCORE",)),
+    "driver-power": Variant(LAYOUT, WITH, "driver-power", needs=("SUSPEND",)),
+    "driver-reboot": Variant(LAYOUT, WITH, "driver-reboot", reboot=True),
     "off": Variant(""),
     "bad-text": Variant("squeezy=nonsense", "squeezy=nonsense is not <count>x<size>", on_debug=False),
     "bad-zero": Variant("squeezy=0x512M", "is out of range", on_debug=False),
@@ -160,12 +181,12 @@ def invert(results, words):
 def qemu_command(kernel, initramfs, variant, qmp, append):
     kvm = os.access("/dev/kvm", os.W_OK) and re.search(r"^flags.* (vmx|svm)( |$)", open("/proc/cpuinfo").read(), re.M)
     accel = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=64", "-cpu", "max"]
-    region = PARTITIONS * PARTITION
+    region = variant.region
     # KASAN's shadow is an eighth of all memory, what it keeps of freed objects comes on top.
     memory_mib = variant.memory_mib * (2 if has_options(kernel, ["KASAN"]) else 1)
     return [
         "qemu-system-x86_64", "-M", "q35,usb=off", *accel, "-smp", "2", "-nodefaults", "-no-user-config", "-display", "none",
-        "-m", f"size={memory_mib}M,slots=2,maxmem={memory_mib * MIB + region + SHARED + 1024 * MIB}", "-no-reboot",
+        "-m", f"size={memory_mib}M,slots=2,maxmem={memory_mib * MIB + region + SHARED + 1024 * MIB}",
         "-kernel", kernel, "-initrd", initramfs,
         "-append", f"console=ttyS0 loglevel=7 printk.devkmsg=on panic=-1 memhp_default_state=online_movable rcupdate.rcu_expedited=1 "
         f"{variant.cmdline} suites={variant.suites} {append}",
@@ -175,7 +196,7 @@ def qemu_command(kernel, initramfs, variant, qmp, append):
         "-object", f"memory-backend-ram,id=mem1,size={SHARED},reserve=off",
         "-device", f"virtio-mem-pci,id=vm1,memdev=mem1,node=0,requested-size={SHARED},block-size=2M",
         "-numa", "node,nodeid=0,memdev=base", "-object", f"memory-backend-ram,id=base,size={memory_mib}M",
-        *variant.qemu,
+        *([] if variant.reboot else ["-no-reboot"]), *variant.qemu,
     ]
 
 
@@ -233,8 +254,11 @@ def run_variant(name, options, initramfs, workdir):
                     lines.append(f"# QMP: {answer}")
             elif line.startswith("@host qmp "):
                 lines.append(f"# QMP: {qmp.call(line.split()[2], **json.loads(line.split(None, 3)[3]))}")
+            elif line == "@host ask boots":
+                proc.stdin.write(f"{sum('Linux version' in text for text in lines)}\n")
+                proc.stdin.flush()
             elif line.startswith("@host ask "):
-                proc.stdin.write(f"{hostmem.answer(proc.pid, PARTITIONS * PARTITION, PARTITION, line.split()[2:])}\n")
+                proc.stdin.write(f"{hostmem.answer(proc.pid, variant.region, variant.size, line.split()[2:])}\n")
                 proc.stdin.flush()
             elif match := re.match(r"(not ok|ok) \d+ - (.*)", line):
                 results.append((match[1] == "ok", match[2]))

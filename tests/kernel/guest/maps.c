@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Memory maps: kept, made ahead, removed, made again, refused; and nobody else's business. */
+#include "suite.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KNOBS "/sys/kernel/mm/squeezy/"
+#define INJECT "/sys/kernel/debug/notifier-error-inject/memory/actions/"
+#define MEMORY "/sys/devices/system/memory"
+#define ROUNDS 200
+
+static void set_knob(const char *name, unsigned int value)
+{
+	char path[64], text[16];
+
+	snprintf(path, sizeof(path), KNOBS "%s", name);
+	snprintf(text, sizeof(text), "%u", value);
+	CHECK_MSG(write_file(path, text, 0) == 0, "%s = %s", name, text);
+}
+
+/* The state that a boot begins with, and every test here ends with. */
+static void forget_maps(void)
+{
+	set_knob("prepare_memmap", 0);
+	populate(0);
+	set_knob("keep_memmap", 0);
+	for (unsigned int i = 0; i < partition_count; i++)
+		wait_state(i, "absent");
+	set_knob("keep_memmap", partition_count);
+}
+
+/* A map made ahead costs no request, and the first populate is then like a later one. */
+static void test_prepare(void)
+{
+	uint64_t made, first, parked, requests;
+
+	forget_maps();
+	made = counter("maps_made");
+	first = counter("populates_first");
+	parked = counter("populates_parked");
+	requests = counter("requests_plug");
+	set_knob("prepare_memmap", 2);
+	wait_state(0, "parked");
+	wait_state(1, "parked");
+	CHECK(counter("maps_made") == made + 2);
+	CHECK(counter("requests_plug") == requests);
+	CHECK(has_state(2, "absent"));
+	CHECK(partition_value(0, "plugged_bytes") == 0 && partition_value(0, "managed_bytes") == 0);
+	set_knob("prepare_memmap", 0);
+	populate(2);
+	CHECK(counter("populates_first") == first);
+	CHECK(counter("populates_parked") == parked + 2);
+	forget_maps();
+}
+
+/* As partitions come into use, the next ones are prepared. */
+static void test_prepare_follows(void)
+{
+	forget_maps();
+	set_knob("prepare_memmap", 1);
+	for (unsigned int i = 0; i + 1 < partition_count; i++) {
+		wait_state(i, "parked");
+		host_request(i + 1);
+		wait_state(i, "populated");
+	}
+	wait_state(partition_count - 1, "parked");
+	forget_maps();
+}
+
+static void test_keep(void)
+{
+	uint64_t removed, first, parked;
+
+	forget_maps();
+	populate(partition_count);
+	removed = counter("maps_removed");
+	first = counter("populates_first");
+	parked = counter("populates_parked");
+	set_knob("keep_memmap", 1);
+	populate(0);
+	for (unsigned int i = 1; i < partition_count; i++)
+		wait_state(i, "absent");
+	CHECK(has_state(0, "parked"));
+	CHECK(counter("maps_removed") == removed + partition_count - 1);
+	set_knob("keep_memmap", partition_count);
+	populate(partition_count);
+	CHECK(counter("populates_first") == first + partition_count - 1);
+	CHECK(counter("populates_parked") == parked + 1);
+	forget_maps();
+}
+
+static void use_memory(void *nid)
+{
+	size_t bytes = partition_bytes / 4;
+	char *mem = map_anon(bytes);
+
+	touch(mem, bytes, 1);
+	CHECK(pages_elsewhere(mem, bytes, *(int *)nid) == 0);
+}
+
+/* Nothing is kept, so that each use makes the map anew. */
+static void test_keep_nothing(void)
+{
+	uint64_t made;
+
+	forget_maps();
+	made = counter("maps_made");
+	set_knob("keep_memmap", 0);
+	for (int round = 0; round < 5; round++) {
+		run_claimed(use_memory);
+		populate(0);
+		wait_state(0, "absent");
+	}
+	CHECK(counter("maps_made") == made + 5);
+	forget_maps();
+}
+
+/* The request moves while maps are made and removed; the last one counts. */
+static void test_request_moves(void)
+{
+	forget_maps();
+	set_knob("keep_memmap", 1);
+	for (unsigned int round = 0; round < 40; round++) {
+		host_request(round * 7 % (partition_count + 1));
+		if (round % 4 == 0)
+			set_knob("prepare_memmap", round / 4 % 3);
+		sleep_ms(round % 8);
+	}
+	populate(partition_count);
+	run_claimed(use_memory);
+	forget_maps();
+}
+
+static bool any_is(const char *state)
+{
+	bool any = false;
+
+	for (unsigned int i = 1; i < partition_count; i++)
+		any |= has_state(i, state);
+	return any;
+}
+
+/*
+ * Partition 0 gets its memory and returns it while the others' maps are being made and removed: the map worker was not waited
+ * for if it was at work before and after, with the same map.
+ */
+static void populate_beside(const char *state, unsigned int keep_first, unsigned int keep_then)
+{
+	bool seen = false;
+
+	for (unsigned int round = 0; round < ROUNDS && !seen; round++) {
+		uint64_t worked, parked = counter("populates_parked");
+
+		set_knob("keep_memmap", keep_first);
+		set_knob("prepare_memmap", keep_first);
+		for (unsigned int i = 0; i < partition_count; i++)
+			wait_state(i, i < keep_first ? "parked" : "absent");
+		worked = counter("maps_made") + counter("maps_removed");
+		set_knob("keep_memmap", keep_then);
+		set_knob("prepare_memmap", keep_then);
+		while (!any_is(state) && counter("maps_made") + counter("maps_removed") == worked)
+			;
+		worked = counter("maps_made") + counter("maps_removed");
+		host_request(1);
+		wait_state(0, "populated");
+		seen = any_is(state) && counter("maps_made") + counter("maps_removed") == worked;
+		CHECK(counter("populates_parked") == parked + 1);
+		populate(0);
+	}
+	CHECK_MSG(seen, "never while another one is %s", state);
+	forget_maps();
+}
+
+static void test_populate_while_mapping(void)
+{
+	forget_maps();
+	populate_beside("mapping", 1, partition_count);
+}
+
+static void test_populate_while_unmapping(void)
+{
+	forget_maps();
+	populate_beside("unmapping", partition_count, 1);
+}
+
+/* Calls fn with the folder of each memory block of a partition. Returns their number. */
+static unsigned int for_each_block(unsigned int id, void (*fn)(const char *block))
+{
+	char path[64], block[320];
+	struct dirent *e;
+	unsigned int n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d", partition_nid(id));
+	dir = opendir(path);
+	if (!dir)
+		return 0;
+	while ((e = readdir(dir))) {
+		if (strncmp(e->d_name, "memory", 6) || e->d_name[6] < '0' || e->d_name[6] > '9')
+			continue;
+		snprintf(block, sizeof(block), "%s/%s", path, e->d_name);
+		fn(block);
+		n++;
+	}
+	closedir(dir);
+	return n;
+}
+
+static int write_block(const char *block, const char *file, const char *text)
+{
+	char path[384];
+
+	snprintf(path, sizeof(path), "%s/%s", block, file);
+	return write_file(path, text, 0);
+}
+
+static void block_is_ours(const char *block)
+{
+	char path[384], text[32];
+
+	snprintf(path, sizeof(path), "%s/valid_zones", block);
+	CHECK(read_file(path, text, sizeof(text)) == 0);
+	CHECK_MSG(!strcmp(text, "Movable"), "%s is %s", path, text);
+	CHECK(write_block(block, "state", "offline") == -EPERM);
+	CHECK(write_block(block, "online", "0") == -EPERM);
+	snprintf(path, sizeof(path), "%s/state", block);
+	CHECK(read_file(path, text, sizeof(text)) == 0);
+	CHECK(!strcmp(text, "online"));
+}
+
+/* What memory-hotplug/mem-on-off-test.sh and udev rules write is refused. */
+static void test_blocks_are_ours(void)
+{
+	forget_maps();
+	populate(1);
+	CHECK(for_each_block(0, block_is_ours) > 0);
+	run_claimed(use_memory);
+	populate(0);
+	CHECK(has_state(0, "parked"));
+	CHECK(for_each_block(0, block_is_ours) > 0);
+	populate(1);
+	run_claimed(use_memory);
+	forget_maps();
+}
+
+static void meddle_with(const char *block)
+{
+	static const char *const words[] = { "online", "online_kernel", "online_movable", "offline" };
+	char path[384], text[32];
+
+	/* Writing what a block is already has no effect and no error. */
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		int rc = write_block(block, "state", words[i]);
+
+		snprintf(path, sizeof(path), "%s/state", block);
+		if (!rc && !read_file(path, text, sizeof(text)) && !strcmp(words[i], "offline"))
+			CHECK_MSG(strcmp(text, "online"), "%s was offline for a moment", block);
+	}
+}
+
+static void meddle(void *arg)
+{
+	for (;;)
+		for (unsigned int i = 0; i < partition_count; i++)
+			for_each_block(i, meddle_with);
+}
+
+/* Somebody onlines and offlines whatever there is while maps come and go. */
+static void test_meddling(void)
+{
+	pid_t pid;
+
+	forget_maps();
+	pid = start_in(NULL, meddle, NULL);
+	set_knob("keep_memmap", 0);
+	for (int round = 0; round < 6; round++) {
+		populate(partition_count);
+		populate(0);
+		for (unsigned int i = 0; i < partition_count; i++)
+			wait_state(i, "absent");
+	}
+	populate(1);
+	CHECK(waitpid(pid, NULL, WNOHANG) == 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	CHECK(for_each_block(0, block_is_ours) > 0);
+	run_claimed(use_memory);
+	forget_maps();
+}
+
+static void test_knob_values(void)
+{
+	char many[16];
+
+	forget_maps();
+	snprintf(many, sizeof(many), "%u", partition_count + 1);
+	CHECK(write_file(KNOBS "keep_memmap", "-1", 0) == -EINVAL);
+	CHECK(write_file(KNOBS "keep_memmap", "all", 0) == -EINVAL);
+	CHECK(write_file(KNOBS "keep_memmap", "\n", 0) == -EINVAL);
+	CHECK(write_file(KNOBS "keep_memmap", "99999999999999999999", 0) == -ERANGE);
+	CHECK(write_file(KNOBS "keep_memmap", many, 0) == -ERANGE);
+	CHECK(write_file(KNOBS "prepare_memmap", many, 0) == -ERANGE);
+	CHECK(write_file(KNOBS "prepare_memmap", "1x", 0) == -EINVAL);
+	CHECK(write_file(KNOBS "request_us", "4294967296", 0) == -ERANGE);
+	for (unsigned int i = 0; i < partition_count; i++)
+		CHECK(has_state(i, "absent"));
+}
+
+const struct test maps_tests[] = {
+	{ "maps: made ahead, without a request", test_prepare },
+	{ "maps: the next ones are prepared as partitions come into use", test_prepare_follows },
+	{ "maps: so many are kept, the others removed and made again", test_keep },
+	{ "maps: keep none", test_keep_nothing },
+	{ "maps: the request moves while they come and go", test_request_moves },
+	{ "maps: a populate does not wait for another partition's map", test_populate_while_mapping },
+	{ "maps: nor for the removal of one", test_populate_while_unmapping },
+	{ "maps: memory blocks can be neither offlined nor onlined by others", test_blocks_are_ours },
+	{ "maps: nor while they are made and removed", test_meddling },
+	{ "maps: wrong values", test_knob_values },
+	{ NULL, NULL },
+};
+
+static bool has_failed(void *before)
+{
+	return counter("map_failures") > *(uint64_t *)before;
+}
+
+static bool all_returned(void *arg)
+{
+	uint64_t plugged = 0;
+
+	for (unsigned int i = 0; i < partition_count; i++)
+		plugged += partition_value(i, "plugged_bytes");
+	return plugged == 0;
+}
+
+/* A map that cannot be made: nothing stays plugged, which the host sees, and it is made later without anybody's help. */
+static void test_veto_online(void)
+{
+	uint64_t failures;
+
+	forget_maps();
+	failures = counter("map_failures");
+	CHECK(write_file(INJECT "MEM_GOING_ONLINE/error", "-12", 0) == 0);
+	host_request(1);
+	CHECK(wait_until(has_failed, &failures, 20000));
+	wait_state(0, "absent");
+	CHECK(wait_until(all_returned, NULL, 20000));
+	CHECK(for_each_block(0, block_is_ours) == 0);
+	CHECK(write_file(INJECT "MEM_GOING_ONLINE/error", "0", 0) == 0);
+	wait_state(0, "populated");
+	run_claimed(use_memory);
+	forget_maps();
+}
+
+static bool is_unmapping(void *arg)
+{
+	return has_state(0, "unmapping");
+}
+
+/* A map that cannot be removed for a while. */
+static void test_veto_offline(void)
+{
+	forget_maps();
+	populate(1);
+	populate(0);
+	CHECK(write_file(INJECT "MEM_GOING_OFFLINE/error", "-16", 0) == 0);
+	set_knob("keep_memmap", 0);
+	CHECK(wait_until(is_unmapping, NULL, 20000));
+	/* Others are not held up. */
+	if (partition_count > 1) {
+		set_knob("keep_memmap", 1);
+		host_request(1);
+		wait_state(1, "populated");
+	}
+	CHECK(has_state(0, "unmapping"));
+	CHECK(write_file(INJECT "MEM_GOING_OFFLINE/error", "0", 0) == 0);
+	wait_state(0, "absent");
+	forget_maps();
+}
+
+/* Boot memory in pieces: the map is made of single pages. */
+static void test_fragmented(void)
+{
+	static const char *const set[][2] = { { "probability", "100" }, { "interval", "1" }, { "times", "-1" }, { "min-order", "9" },
+					      { "ignore-gfp-wait", "N" }, { "verbose", "0" } };
+	char path[64];
+
+	forget_maps();
+	for (size_t i = 0; i < sizeof(set) / sizeof(set[0]); i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/fail_page_alloc/%s", set[i][0]);
+		CHECK_MSG(write_file(path, set[i][1], 0) == 0, "%s", path);
+	}
+	populate(1);
+	CHECK(write_file("/sys/kernel/debug/fail_page_alloc/probability", "0", 0) == 0);
+	run_claimed(use_memory);
+	forget_maps();
+}
+
+const struct test maps_fail_tests[] = {
+	{ "maps: a hot-add that is refused, and its retry", test_veto_online },
+	{ "maps: a removal that is refused, and its retry", test_veto_offline },
+	{ "maps: from fragmented boot memory", test_fragmented },
+	{ NULL, NULL },
+};
+
+/* The map is larger than boot memory: refused before it takes any. */
+static void test_no_room(void)
+{
+	uint64_t failures = counter("map_failures"), oom = vmstat("oom_kill");
+
+	host_request(1);
+	CHECK(wait_until(has_failed, &failures, 20000));
+	wait_state(0, "absent");
+	CHECK(partition_value(0, "plugged_bytes") == 0);
+	CHECK(counter("requests_plug") == 0);
+	CHECK(vmstat("oom_kill") == oom);
+	CHECK(cg_make("a") == 0);
+	CHECK(cg_write_nonblock("a", "memory.squeezy", "auto") == -EAGAIN);
+	cg_end("a");
+	populate(0);
+}
+
+const struct test maps_room_tests[] = {
+	{ "maps: no room in boot memory", test_no_room },
+	{ NULL, NULL },
+};
