@@ -68,6 +68,8 @@ static const char *verdict_name(enum row_verdict verdict)
 
 static void print_table(const struct kernel_report *report)
 {
+	printf("Instructions: TCG, -icount shift=0,sleep=off, kernel %s; stock: %s. Times: %s, kernel %s.\n\n", report->counted, report->stock,
+	       report->kvm ? "KVM" : "TCG", report->timed);
 	printf("| what | measured | bar | |\n|---|---|---|---|\n");
 	for (unsigned int i = 0; i < report->n_rows; i++) {
 		const struct row *row = &report->rows[i];
@@ -86,8 +88,9 @@ static json_t *report_json(const struct kernel_report *report)
 		json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s}", "what", row->what, "measured", row->measured, "bar", row->bar,
 						      "verdict", verdict_name(row->verdict)));
 	}
-	return json_pack("{s:s, s:s, s:o, s:O}", "counted", "tcg -icount shift=0,sleep=off", "timed", report->kvm ? "kvm" : "tcg", "rows", rows,
-			 "results", report->results);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:O}", "counted_kernel", report->counted, "stock_kernel", report->stock,
+			 "timed_kernel", report->timed, "counted", "tcg -icount shift=0,sleep=off", "timed", report->kvm ? "kvm" : "tcg", "rows",
+			 rows, "results", report->results);
 }
 
 int kernel_report_print(struct kernel_report *report, bool json, struct err *err)

@@ -27,7 +27,7 @@ struct row {
 struct kernel_report {
 	json_t *results;	/* array of what the test program printed, each with "boot" and "run" */
 	bool kvm;		/* the timed boots ran with it */
-	bool quick;		/* only some boots: what was not measured is left out */
+	const char *counted, *stock, *timed;	/* kernels */
 	struct row rows[ROWS_MAX];
 	unsigned int n_rows;
 };

@@ -113,7 +113,7 @@ static int run_boots(const struct bench_options *o, struct event_base *base, con
 
 int bench_run_kernel(const struct bench_options *o, struct event_base *base, const char *dir, struct err *err)
 {
-	struct kernel_report report = { .quick = o->quick || o->only };
+	struct kernel_report report = { .counted = o->counted_kernel, .stock = o->stock_kernel, .timed = o->kernel };
 	char initramfs[256];
 	int r;
 

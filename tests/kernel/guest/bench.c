@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -169,9 +170,11 @@ static void calibrate(void)
 
 static void report_boot(void)
 {
-	result("boot", "\"partitions\": %u, \"tsc\": %llu, \"boottime_ns\": %llu, \"total_kib\": %llu, \"free_kib\": %llu, \"slab_kib\": %llu, "
-	       "\"percpu_kib\": %llu", partition_count,
-	       (unsigned long long)boot_tsc, (unsigned long long)boot_ns, (unsigned long long)meminfo("MemTotal:"),
+	struct utsname name;
+
+	CHECK(uname(&name) == 0);
+	result("boot", "\"kernel\": \"%s\", \"partitions\": %u, \"tsc\": %llu, \"boottime_ns\": %llu, \"total_kib\": %llu, \"free_kib\": %llu, "
+	       "\"slab_kib\": %llu, \"percpu_kib\": %llu", name.release, partition_count, (unsigned long long)boot_tsc, (unsigned long long)boot_ns, (unsigned long long)meminfo("MemTotal:"),
 	       (unsigned long long)free_normal_kib(), (unsigned long long)meminfo("Slab:"), (unsigned long long)meminfo("Percpu:"));
 }
 
