@@ -27,8 +27,9 @@ const struct plan_boot plan_boots[] = {
 	{ "populate-counted", "bench-populate", COUNTED, .quick = true, .vcpus = 1, PARTITIONS(4, 512), .base_mib = 512 },
 	{ "beside-counted", "bench-beside", COUNTED, .vcpus = 1, PARTITIONS(4, 512), .base_mib = 512 },
 	{ "prepared-counted", "bench-prepared", COUNTED, .vcpus = 1, PARTITIONS(4, 512), .base_mib = 512 },
+	{ "grow", "bench-grow", COUNTED, .quick = true, .vcpus = 1, PARTITIONS(4, 512), .base_mib = 512 },
 	/* The stock driver, in the same kernel. */
-	{ "plug-counted", "bench-plug", COUNTED, .vcpus = 1, REGION(4, 512), .base_mib = 512 },
+	{ "grow-stock", "bench-grow", COUNTED, .quick = true, .vcpus = 1, REGION(4, 512), .base_mib = 512 },
 	{ "populate", "bench-populate", TIMED, PARTITIONS(4, 512), .base_mib = 512 },
 	{ "beside", "bench-beside", TIMED, PARTITIONS(4, 512), .base_mib = 512 },
 	{ "prepared", "bench-prepared", TIMED, PARTITIONS(4, 512), .base_mib = 512 },

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Populates: the first, from parked, beside a memory map that is being made; and the stock driver's plug of the same size. */
+/* Populates: the first, from parked, with a memory map made ahead, and beside maps that are being made and removed. */
 #include "bench.h"
 
-#include <linux/netlink.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define ROUNDS 20
@@ -163,52 +159,6 @@ static void populate_beside(void)
 	report("unmapping", from_request[1], in_guest[1], removed);
 }
 
-/* The kernel says "online" for each memory block; both drivers make it do so. */
-static int open_uevents(void)
-{
-	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = 1 };
-	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
-
-	CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0);
-	return fd;
-}
-
-static void await_blocks(int fd, unsigned int blocks)
-{
-	char text[4096];
-
-	while (blocks) {
-		ssize_t n = recv(fd, text, sizeof(text) - 1, 0);
-
-		CHECK(n > 0);
-		text[n] = '\0';
-		blocks -= !strncmp(text, "online@/devices/system/memory/", 30);
-	}
-}
-
-/* "plug=SIZExN" on the kernel command line: N times that many MiB. */
-static void stock_plug(void)
-{
-	unsigned int mib, n;
-	uint64_t took[64];
-	int fd;
-
-	CHECK(getenv("plug") && sscanf(getenv("plug"), "%ux%u", &mib, &n) == 2 && n <= 64);
-	partition_bytes = mib * MIB;
-	fd = open_uevents();
-	for (unsigned int i = 0; i < n; i++) {
-		uint64_t start = clock_now();
-
-		request(i + 1);
-		await_blocks(fd, mib / 128);
-		took[i] = clock_now() - start;
-	}
-	close(fd);
-	median_of(took, n);
-	result("populate", "\"kind\": \"stock\", \"partition_mib\": %u, \"n\": %u, \"from_request\": %llu, \"from_request_max\": %llu", mib, n,
-	       (unsigned long long)took[n / 2], (unsigned long long)took[n - 1]);
-}
-
 const struct test bench_populate_tests[] = {
 	{ "first populate", populate_first },
 	{ "populate from parked", populate_parked },
@@ -222,10 +172,5 @@ const struct test bench_beside_tests[] = {
 
 const struct test bench_prepared_tests[] = {
 	{ "first populate with a map made ahead", populate_prepared },
-	{ NULL, NULL },
-};
-
-const struct test bench_plug_tests[] = {
-	{ "plug by the stock driver", stock_plug },
 	{ NULL, NULL },
 };

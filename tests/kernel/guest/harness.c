@@ -438,6 +438,7 @@ static const struct suite {
 	{ "bench-beside", bench_beside_tests },
 	{ "bench-prepared", bench_prepared_tests },
 	{ "bench-plug", bench_plug_tests },
+	{ "bench-grow", bench_grow_tests },
 	{ "bench-memory", bench_memory_tests },
 	{ "stress", stress_tests },
 	{ "faults", faults_tests },

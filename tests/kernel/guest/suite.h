@@ -62,6 +62,7 @@ extern const struct test bench_populate_tests[];
 extern const struct test bench_beside_tests[];
 extern const struct test bench_prepared_tests[];
 extern const struct test bench_plug_tests[];
+extern const struct test bench_grow_tests[];
 extern const struct test bench_memory_tests[];
 
 #endif
