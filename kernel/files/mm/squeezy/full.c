@@ -17,6 +17,11 @@
 
 #include "internal.h"
 
+/* How long pages may be away before somebody is killed for them. */
+#define AWAY_TIMEOUT HZ
+/* What counters and per-CPU lists hide, at most, on each CPU. */
+#define AWAY_SLACK_PAGES 256
+
 /* A fault that waits for room. */
 struct page_waiter {
 	gfp_t gfp;
@@ -24,6 +29,7 @@ struct page_waiter {
 	struct mm_struct *mm;		/* whose fault it is, maybe not current's */
 	bool may_kill;
 	bool oom_counted;		/* in memory.events */
+	unsigned long no_kill_before;	/* jiffies, while pages are away */
 };
 
 static bool task_is_dying(void)
@@ -116,6 +122,22 @@ static bool kill_inside(struct page_waiter *w, struct mem_cgroup *claimant,
 	return progress;
 }
 
+/*
+ * Pages that are neither free nor mapped: free page reporting takes a whole
+ * partition's off the lists while the host discards them, and an exiting task
+ * has unmapped what it has not freed yet. They come back by themselves. Those
+ * in a pipe do not, hence the time limit.
+ */
+static bool pages_are_away(struct page_waiter *w)
+{
+	struct squeezy_partition *p = w->p;
+	unsigned long seen = squeezy_zone_free_pages(p) +
+			     node_page_state_pages(NODE_DATA(p->nid), NR_ANON_MAPPED);
+
+	return time_before(jiffies, w->no_kill_before) &&
+	       seen + num_online_cpus() * AWAY_SLACK_PAGES < squeezy_layout.pages;
+}
+
 /* One try. Returns false when there is no point in another. */
 static bool make_room(struct page_waiter *w, struct folio **ret_folio)
 {
@@ -126,7 +148,7 @@ static bool make_room(struct page_waiter *w, struct folio **ret_folio)
 		return false;
 	*ret_folio = take_leftovers(w, claimant);
 	if (!*ret_folio && !task_is_dying() && w->may_kill)
-		again = kill_inside(w, claimant, ret_folio);
+		again = pages_are_away(w) || kill_inside(w, claimant, ret_folio);
 	css_put(&claimant->css);
 	return again && !*ret_folio && !task_is_dying();
 }
@@ -148,6 +170,7 @@ struct folio *squeezy_wait_for_page(gfp_t gfp, struct vm_area_struct *vma, int n
 		.p = squeezy_partition_of(nid),
 		.mm = vma->vm_mm,
 		.may_kill = !(vma->vm_flags & VM_DROPPABLE),
+		.no_kill_before = jiffies + AWAY_TIMEOUT,
 	};
 	struct folio *folio = NULL;
 	unsigned long psi_flags;
