@@ -13,6 +13,8 @@
 #include <linux/migrate.h>
 #include <linux/mm.h>
 
+#include <trace/events/squeezy.h>
+
 #include "../internal.h"
 #include "internal.h"
 
@@ -44,13 +46,16 @@ static bool may_wait(gfp_t gfp, int order)
 static noinline bool alloc_from(int nid, gfp_t gfp, int order, struct vm_area_struct *vma,
 				struct folio **ret_folio)
 {
-	*ret_folio = take_folio(gfp, order, nid);
-	if (likely(*ret_folio) || !may_wait(gfp, order))
-		return true;
+	bool ours = true;
 
-	*ret_folio = squeezy_wait_for_page(gfp, vma, nid);
-	/* Released meanwhile: normal memory it is. */
-	return *ret_folio || squeezy_mm_nid(vma->vm_mm) == nid;
+	*ret_folio = take_folio(gfp, order, nid);
+	if (unlikely(!*ret_folio) && may_wait(gfp, order)) {
+		*ret_folio = squeezy_wait_for_page(gfp, vma, nid);
+		/* Released meanwhile: normal memory it is. */
+		ours = *ret_folio || squeezy_mm_nid(vma->vm_mm) == nid;
+	}
+	squeezy_delay_charge();
+	return ours;
 }
 
 bool __squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *vma,
@@ -101,6 +106,8 @@ struct mem_cgroup *__squeezy_charge_target(struct folio *folio, struct mem_cgrou
 	/* Released, or the task was moved. The page keeps the claim from being another's. */
 	claimant = squeezy_get_claimant(squeezy_partition_of(nid));
 	squeezy_count(claimant ? SQUEEZY_CHARGES_REDIRECTED : SQUEEZY_CHARGES_REFUSED);
+	trace_squeezy_charge(squeezy_partition_of(nid)->id, squeezy_cgroup_id(memcg),
+			     claimant ? squeezy_cgroup_id(claimant) : 0);
 	/* squeezy_charge_put() puts what differs. */
 	if (claimant == memcg)
 		css_put(&claimant->css);
@@ -120,5 +127,6 @@ bool __squeezy_migration_refused(struct folio *src, struct folio *dst,
 	if (from == to || (!squeezy_is_private_node(from) && !squeezy_is_private_node(to)))
 		return false;
 	squeezy_count(SQUEEZY_MIGRATIONS_REFUSED);
+	trace_squeezy_migration_refused(folio_pfn(src), from, to, reason);
 	return true;
 }

@@ -16,6 +16,8 @@
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 
+#include <trace/events/squeezy.h>
+
 #include "internal.h"
 
 /* A writer that sleeps until a partition is its own; on its stack. */
@@ -58,6 +60,23 @@ static bool claimed_here_or_below(struct mem_cgroup *memcg)
 	return claimed;
 }
 
+static void wake_waiter(struct claim_waiter *w, int result)
+{
+	list_del_init(&w->node);
+	w->result = result;
+	complete(&w->done);
+}
+
+/* A claim has been made: those who can have none beside it are told now, not at their turn. */
+static void refuse_conflicting_waiters(void)
+{
+	struct claim_waiter *w, *next;
+
+	list_for_each_entry_safe(w, next, &waiters, node)
+		if (claimed_here_or_below(w->memcg))
+			wake_waiter(w, -EBUSY);
+}
+
 static void claim_locked(struct squeezy_partition *p, struct mem_cgroup *memcg)
 {
 	css_get(&memcg->css);
@@ -67,7 +86,9 @@ static void claim_locked(struct squeezy_partition *p, struct mem_cgroup *memcg)
 	set_nid_below(memcg, p->nid);
 	list_del_init(&memcg->squeezy.wants);
 	squeezy_count(SQUEEZY_CLAIMS);
+	trace_squeezy_claim(p->id, squeezy_cgroup_id(memcg));
 	cgroup_file_notify(&memcg->squeezy.file);
+	refuse_conflicting_waiters();
 }
 
 /* Returns the claimant, whose css reference is the caller's to put. */
@@ -82,6 +103,7 @@ static struct mem_cgroup *release_locked(struct squeezy_partition *p)
 	p->not_before = jiffies;
 	squeezy_set_state(p, SQUEEZY_RELEASED);
 	squeezy_count(SQUEEZY_RELEASES);
+	trace_squeezy_release(p->id, squeezy_cgroup_id(memcg));
 	return memcg;
 }
 
@@ -94,13 +116,6 @@ static struct squeezy_partition *own_partition(struct mem_cgroup *memcg)
 		return NULL;
 	p = squeezy_partition_of(memcg->squeezy.nid);
 	return p->claimant == memcg ? p : NULL;
-}
-
-static void wake_waiter(struct claim_waiter *w, int result)
-{
-	list_del_init(&w->node);
-	w->result = result;
-	complete(&w->done);
 }
 
 /**
@@ -149,11 +164,9 @@ void squeezy_make_claimable(struct squeezy_partition *p)
 	struct claim_waiter *w;
 
 	squeezy_set_state(p, SQUEEZY_POPULATED);
-	while ((w = list_first_entry_or_null(&waiters, struct claim_waiter, node))) {
-		if (claimed_here_or_below(w->memcg)) {
-			wake_waiter(w, -EBUSY);
-			continue;
-		}
+	w = list_first_entry_or_null(&waiters, struct claim_waiter, node);
+	if (w) {
+		list_del_init(&w->node);
 		claim_locked(p, w->memcg);
 		wake_waiter(w, 0);
 		return;
@@ -215,6 +228,7 @@ static int claim(struct mem_cgroup *memcg, int id, struct claim_waiter *w)
 		rc = -ENODEV;
 	} else if (rc == -EAGAIN && w) {
 		list_add_tail(&w->node, &waiters);
+		trace_squeezy_wait(squeezy_cgroup_id(memcg));
 		rc = -EINPROGRESS;
 	} else if (rc == -EAGAIN && list_empty(&memcg->squeezy.wants)) {
 		list_add_tail(&memcg->squeezy.wants, &wanting);

@@ -127,6 +127,7 @@ static int __init squeezy_debug_init(void)
 	dir = debugfs_create_dir("squeezy", NULL);
 	debugfs_create_file("check", 0400, dir, NULL, &check_fops);
 	debugfs_create_file("plant", 0200, dir, NULL, &plant_fops);
+	squeezy_delay_init(dir);
 	return 0;
 }
 late_initcall(squeezy_debug_init);

@@ -15,6 +15,8 @@
 #include <linux/sched/signal.h>
 #include <linux/swap.h>
 
+#include <trace/events/squeezy.h>
+
 #include "internal.h"
 
 /* How long pages may be away before somebody is killed for them. */
@@ -115,8 +117,10 @@ static bool kill_inside(struct page_waiter *w, struct mem_cgroup *claimant,
 	count_oom(w, claimant);
 	progress = task_is_dying() || out_of_memory(&oc);
 	mutex_unlock(&oom_lock);
-	if (has_chosen(&oc))
+	if (has_chosen(&oc)) {
 		squeezy_count(SQUEEZY_OOM_KILLS);
+		trace_squeezy_oom_kill(w->p->id, squeezy_cgroup_id(claimant));
+	}
 	if (!progress)
 		end_member(w);
 	return progress;
@@ -136,6 +140,19 @@ static bool pages_are_away(struct page_waiter *w)
 
 	return time_before(jiffies, w->no_kill_before) &&
 	       seen + num_online_cpus() * AWAY_SLACK_PAGES < squeezy_layout.pages;
+}
+
+static void note_full(struct page_waiter *w)
+{
+	struct mem_cgroup *claimant;
+
+	squeezy_count(SQUEEZY_PARTITION_FULL);
+	if (!trace_squeezy_partition_full_enabled())
+		return;
+	claimant = squeezy_get_claimant(w->p);
+	trace_squeezy_partition_full(w->p->id, claimant ? squeezy_cgroup_id(claimant) : 0);
+	if (claimant)
+		css_put(&claimant->css);
 }
 
 /* One try. Returns false when there is no point in another. */
@@ -175,7 +192,7 @@ struct folio *squeezy_wait_for_page(gfp_t gfp, struct vm_area_struct *vma, int n
 	struct folio *folio = NULL;
 	unsigned long psi_flags;
 
-	squeezy_count(SQUEEZY_PARTITION_FULL);
+	note_full(&w);
 	psi_memstall_enter(&psi_flags);
 	while (squeezy_mm_nid(w.mm) == nid && make_room(&w, &folio))
 		schedule_timeout_killable(1);

@@ -14,6 +14,8 @@
  *   mover.c      the thread that populates and drains to follow the device
  *   request.c    the request in flight: a run of adjacent partitions
  *   virtio.c     requests to the virtio-mem device
+ *   delay.c      for tests: a fault held between allocation and charge
+ *   trace.c      tracepoints (include/trace/events/squeezy.h)
  *   sysfs.c      /sys/kernel/mm/squeezy
  *   check.c      is every page and count what it may be (CONFIG_SQUEEZY_DEBUG)
  *   debug.c      /sys/kernel/debug/squeezy (CONFIG_SQUEEZY_DEBUG)
@@ -76,6 +78,8 @@ enum squeezy_counter {
 	SQUEEZY_OOM_KILLS,
 	SQUEEZY_NR_COUNTERS
 };
+
+struct dentry;
 
 struct squeezy_partition {
 	unsigned int id;
@@ -162,6 +166,12 @@ static inline bool squeezy_state_has_pages(enum squeezy_state state)
 	       state == SQUEEZY_RELEASED || state == SQUEEZY_DRAINING;
 }
 
+/* For tracepoints: the inode number of the cgroup's folder. */
+static inline u64 squeezy_cgroup_id(struct mem_cgroup *memcg)
+{
+	return cgroup_id(memcg->css.cgroup);
+}
+
 /* partition.c */
 void squeezy_set_state(struct squeezy_partition *p, enum squeezy_state state);
 enum squeezy_state squeezy_get_state(struct squeezy_partition *p);
@@ -177,6 +187,14 @@ bool squeezy_any_claim(void);
 bool squeezy_waiting(void);
 void squeezy_fail_waiters(void);
 void squeezy_make_claimable(struct squeezy_partition *p);
+
+/* delay.c */
+#ifdef CONFIG_SQUEEZY_DEBUG
+void squeezy_delay_charge(void);
+void squeezy_delay_init(struct dentry *dir);
+#else
+static inline void squeezy_delay_charge(void) { }
+#endif
 
 /* full.c */
 struct folio *squeezy_wait_for_page(gfp_t gfp, struct vm_area_struct *vma, int nid);

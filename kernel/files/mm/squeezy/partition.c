@@ -5,6 +5,8 @@
 #include <linux/bits.h>
 #include <linux/timekeeping.h>
 
+#include <trace/events/squeezy.h>
+
 #include "internal.h"
 
 DEFINE_SPINLOCK(squeezy_lock);
@@ -46,8 +48,18 @@ const char *squeezy_state_name(enum squeezy_state state)
 	return state_names[state];
 }
 
+static const char * const time_names[SQUEEZY_NR_TIMES] = {
+	[SQUEEZY_TIME_RELEASED]		= "released",
+	[SQUEEZY_TIME_DRAIN_START]	= "drain_start",
+	[SQUEEZY_TIME_DRAINED]		= "drained",
+	[SQUEEZY_TIME_RETURNED]		= "returned",
+	[SQUEEZY_TIME_POPULATE_START]	= "populate_start",
+	[SQUEEZY_TIME_POPULATED]	= "populated",
+};
+
 void squeezy_stamp(struct squeezy_partition *p, enum squeezy_time time)
 {
+	trace_squeezy_moment(p->id, time_names[time]);
 	WRITE_ONCE(p->times_ns[time], ktime_get_boottime_ns());
 }
 
@@ -58,6 +70,7 @@ void squeezy_set_state(struct squeezy_partition *p, enum squeezy_state state)
 		  p->id, state_names[p->state], state_names[state]);
 	WARN_ON_ONCE((state == SQUEEZY_CLAIMED) != !!p->claimant);
 
+	trace_squeezy_state(p->id, state_names[p->state], state_names[state]);
 	WRITE_ONCE(p->state, state);
 	if (state == SQUEEZY_RELEASED)
 		squeezy_stamp(p, SQUEEZY_TIME_RELEASED);

@@ -23,6 +23,8 @@
 #include <linux/virtio_ids.h>
 #include <linux/virtio_mem.h>
 
+#include <trace/events/squeezy.h>
+
 #include "internal.h"
 
 /* Longer than a VMM is stopped for a snapshot: its clock may go on meanwhile. */
@@ -43,6 +45,7 @@ struct squeezy_device {
 	unsigned long deadline;		/* jiffies: the answer has to be there */
 	u64 requested_size;		/* as read last */
 	u64 usable_region_size;
+	u64 sent_ns;			/* of the request, for its tracepoint */
 
 	/* Belong to the device between the kick and the answer. */
 	struct virtio_mem_req request;
@@ -121,8 +124,18 @@ static int give_up(struct squeezy_device *d, const char *why)
 	return -EIO;
 }
 
+static void trace_answer(struct squeezy_device *d)
+{
+	trace_squeezy_request(virtio16_to_cpu(d->vdev, d->request.type),
+			      virtio64_to_cpu(d->vdev, d->request.u.plug.addr),
+			      virtio16_to_cpu(d->vdev, d->request.u.plug.nb_blocks),
+			      virtio16_to_cpu(d->vdev, d->response.type),
+			      ktime_get_ns() - d->sent_ns);
+}
+
 static int read_response(struct squeezy_device *d)
 {
+	trace_answer(d);
 	switch (virtio16_to_cpu(d->vdev, d->response.type)) {
 	case VIRTIO_MEM_RESP_ACK:
 		return 0;
@@ -158,6 +171,7 @@ static int send_request(struct squeezy_device *d, u16 type, u64 addr, u16 nr_blo
 		return give_up(d, "the request queue is full");
 	d->pending = true;
 	d->deadline = jiffies + msecs_to_jiffies(ANSWER_TIMEOUT_MS);
+	d->sent_ns = ktime_get_ns();
 	virtqueue_kick(d->vq);
 	return 0;
 }

@@ -17,6 +17,8 @@
 #include <linux/swap.h>
 #include <linux/vmstat.h>
 
+#include <trace/events/squeezy.h>
+
 #include "../internal.h"
 #include "internal.h"
 
@@ -130,6 +132,7 @@ static unsigned long until_empty(struct squeezy_partition *p,
 	}
 	if (missing)
 		squeezy_count(SQUEEZY_DRAIN_BUSY);
+	trace_squeezy_drain_pass(p->id, missing);
 	return missing;
 }
 
