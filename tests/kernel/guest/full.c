@@ -391,9 +391,9 @@ static void test_mthp_fallback(void)
 
 	populate(1);
 	nid = partition_nid(claim_new("a"));
-	CHECK(file_write(MTHP "enabled", "always") == 0);
+	CHECK(write_file(MTHP "enabled", "always", 0) == 0);
 	status = run_in("a", mthp_child, &nid);
-	CHECK(file_write(MTHP "enabled", "never") == 0);
+	CHECK(write_file(MTHP "enabled", "never", 0) == 0);
 	CHECK(status == 0);
 	CHECK(counter("partition_full") == full);
 	cg_end("a");

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A fault that is held between allocation and charge (charge_delay_ms of CONFIG_SQUEEZY_DEBUG), and what is done to its cgroup
+ * meanwhile. Also a fault whose pages are refused by fault injection.
+ */
+#include "suite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MIB (1ul << 20)
+#define PAGE 4096ul
+#define DEBUG "/sys/kernel/debug/squeezy/"
+#define FAIL "/sys/kernel/debug/fail_page_alloc/"
+#define HOLD_MS "60000"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08
+#endif
+
+static bool one_more_held(void *before)
+{
+	return file_number(DEBUG "charges_delayed") > *(uint64_t *)before;
+}
+
+/* Starts fn in the claiming cgroup "a" and returns when its first fault hangs between allocation and charge. */
+static pid_t start_held(void (*fn)(void *arg), void *arg)
+{
+	uint64_t before = file_number(DEBUG "charges_delayed");
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	CHECK(pipe(ready) == 0);
+	CHECK(cg_make("b") == 0);
+	pid = start_in("a", fn, (void *[]){ ready, arg });
+	/* It has everything that it needs, and waits for the knob. */
+	CHECK(read(ready[0], &byte, 1) == 1);
+	CHECK(write_file(DEBUG "charge_delay_ms", HOLD_MS, 0) == 0);
+	CHECK(kill(pid, SIGUSR1) == 0);
+	CHECK(wait_until(one_more_held, &before, 20000));
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+static void let_go(void)
+{
+	CHECK(write_file(DEBUG "charge_delay_ms", "0", 0) == 0);
+}
+
+/* A page of a mapping whose page table is there: the next fault allocates this page and nothing else. */
+static char *fresh_page(void)
+{
+	char *mem = mmap(NULL, 4 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(mem != MAP_FAILED);
+	mem = (char *)(((uintptr_t)mem + 2 * MIB - 1) & ~(2 * MIB - 1));
+	CHECK(madvise(mem, 2 * MIB, MADV_NOHUGEPAGE) == 0);
+	mem[0] = 1;
+	return mem + PAGE;
+}
+
+/* The child's side of start_held(). */
+static void wait_knob(int *ready)
+{
+	sigset_t set;
+	int sig;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	CHECK(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+	CHECK(write(ready[1], "", 1) == 1);
+	CHECK(sigwait(&set, &sig) == 0);
+}
+
+static void move_to(pid_t pid, const char *cgroup)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", pid);
+	CHECK(cg_write(cgroup, "cgroup.procs", text) == 0);
+}
+
+/* Its page is of the old partition, what it touches after that is not. */
+static void touch_moved(void *arg)
+{
+	void **args = arg;
+	int nid = *(int *)args[1];
+	char *page = fresh_page();
+
+	wait_knob(args[0]);
+	*page = 1;
+	CHECK(node_of(page) == nid);
+	page[PAGE] = 1;
+	CHECK(node_of(page + PAGE) == 0);
+}
+
+static void test_moved(void)
+{
+	uint64_t redirected = counter("charges_redirected");
+	int nid;
+	pid_t pid;
+
+	populate(1);
+	nid = partition_nid(claim_new("a"));
+	pid = start_held(touch_moved, &nid);
+	move_to(pid, "b");
+	let_go();
+	CHECK(wait_for(pid) == 0);
+	CHECK(counter("charges_redirected") == redirected + 1);
+	CHECK(cg_event("b", "memory.events", "oom") == 0);
+	cg_end("a");
+	cg_end("b");
+	wait_state(0, "populated");
+}
+
+/* The claimant has reached its limit: it pays with a task of its own, not with the one that has left. */
+static void test_moved_at_limit(void)
+{
+	uint64_t redirected = counter("charges_redirected");
+	int nid;
+	pid_t pid;
+
+	populate(1);
+	nid = partition_nid(claim_new("a"));
+	pid = start_held(touch_moved, &nid);
+	move_to(pid, "b");
+	CHECK(cg_write("a", "memory.high", "0") == 0);
+	let_go();
+	CHECK(wait_for(pid) == 0);
+	CHECK(counter("charges_redirected") == redirected + 1);
+	cg_end("a");
+	cg_end("b");
+}
+
+/* The page is refused, the second try is served from ordinary memory. */
+static void populate_moved(void *arg)
+{
+	void **args = arg;
+	char *page = fresh_page();
+
+	wait_knob(args[0]);
+	CHECK(madvise(page, PAGE, MADV_POPULATE_WRITE) == -1 && errno == ENOMEM);
+	CHECK(node_of(page) == -ENOENT);
+	CHECK(madvise(page, PAGE, MADV_POPULATE_WRITE) == 0);
+	CHECK(node_of(page) == 0);
+	/* Of the old partition still: what it was given before. */
+	munmap(page - PAGE, PAGE);
+	kill(getpid(), SIGSTOP);
+}
+
+static bool page_missing(void *unused)
+{
+	return partition_value(0, "missing_bytes") > 0;
+}
+
+/*
+ * The claim goes while the fault is under way, and the host wants the memory: it gets it as soon as the page has been refused,
+ * although the task lives on.
+ */
+static void release_while_held(int (*give_up)(void))
+{
+	uint64_t refused = counter("charges_refused");
+	int status;
+	pid_t pid;
+
+	populate(1);
+	claim_new("a");
+	pid = start_held(populate_moved, NULL);
+	move_to(pid, "b");
+	CHECK(give_up() == 0);
+	CHECK(has_state(0, "released"));
+	host_request(0);
+	CHECK(wait_until(page_missing, NULL, 20000));
+	CHECK(has_state(0, "released"));
+	let_go();
+	CHECK(waitpid(pid, &status, WUNTRACED) == pid);
+	CHECK_MSG(WIFSTOPPED(status), "status 0x%x", status);
+	CHECK(counter("charges_refused") == refused + 1);
+	cg_remove("a");
+	cg_end("b");
+	CHECK(WIFSIGNALED(wait_for(pid)));
+	wait_state(0, "parked");
+}
+
+static int write_none(void)
+{
+	return cg_write("a", "memory.squeezy", "none");
+}
+
+static int remove_it(void)
+{
+	return cg_remove("a");
+}
+
+static void test_released(void)
+{
+	release_while_held(write_none);
+}
+
+static void test_removed(void)
+{
+	release_while_held(remove_it);
+}
+
+static void touch_one(void *arg)
+{
+	void **args = arg;
+	char *page = fresh_page();
+
+	wait_knob(args[0]);
+	*page = 1;
+}
+
+static void test_killed(void)
+{
+	uint64_t refused = counter("charges_refused");
+	pid_t pid;
+
+	populate(1);
+	claim_new("a");
+	pid = start_held(touch_one, NULL);
+	CHECK(cg_write("a", "memory.squeezy", "none") == -EBUSY);
+	host_request(0);
+	cg_end("a");
+	CHECK(WTERMSIG(wait_for(pid)) == SIGKILL);
+	wait_state(0, "parked");
+	CHECK(counter("charges_refused") == refused);
+	let_go();
+	cg_end("b");
+}
+
+/* Every page allocation of a task that has set make-it-fail. */
+static void fail_pages(const char *percent)
+{
+	CHECK(write_file(FAIL "task-filter", "Y", 0) == 0);
+	CHECK(write_file(FAIL "ignore-gfp-highmem", "N", 0) == 0);
+	CHECK(write_file(FAIL "ignore-gfp-wait", "N", 0) == 0);
+	CHECK(write_file(FAIL "min-order", "0", 0) == 0);
+	CHECK(write_file(FAIL "verbose", "0", 0) == 0);
+	CHECK(write_file(FAIL "times", "-1", 0) == 0);
+	CHECK(write_file(FAIL "probability", percent, 0) == 0);
+}
+
+static void droppable_child(void *arg)
+{
+	char *mem = mmap(NULL, 4 * MIB, PROT_READ | PROT_WRITE, MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(mem != MAP_FAILED);
+	mem = (char *)(((uintptr_t)mem + 2 * MIB - 1) & ~(2 * MIB - 1));
+	mem[0] = 1;
+	CHECK(write_file("/proc/self/make-it-fail", "1", 0) == 0);
+	mem[PAGE] = 1;
+	CHECK(write_file("/proc/self/make-it-fail", "0", 0) == 0);
+	CHECK(node_of(mem + PAGE) == *(int *)arg);
+}
+
+static bool full_again(void *before)
+{
+	return counter("partition_full") >= *(uint64_t *)before + 3;
+}
+
+/* It comes back until there is a page; nobody dies for it. */
+static void test_droppable(void)
+{
+	uint64_t full = counter("partition_full"), kills = counter("oom_kills");
+	int nid;
+	pid_t pid;
+
+	populate(1);
+	nid = partition_nid(claim_new("a"));
+	fail_pages("100");
+	pid = start_in("a", droppable_child, &nid);
+	CHECK(wait_until(full_again, &full, 20000));
+	fail_pages("0");
+	CHECK(wait_for(pid) == 0);
+	CHECK(counter("oom_kills") == kills);
+	CHECK(cg_event("a", "memory.events", "oom") == 0);
+	cg_end("a");
+}
+
+const struct test moving_tests[] = {
+	{ "moved with a fault under way: the claimant pays", test_moved },
+	{ "moved with a fault under way, claimant above memory.high", test_moved_at_limit },
+	{ "released with a fault under way", test_released },
+	{ "removed with a fault under way", test_removed },
+	{ "killed with a fault under way", test_killed },
+	{ NULL, NULL }
+};
+
+const struct test injected_tests[] = {
+	{ "a droppable mapping kills nobody", test_droppable },
+	{ NULL, NULL }
+};
