@@ -144,48 +144,6 @@ static void test_fault(void)
 	cg_end("a");
 }
 
-static void touch_for_ever(void *unused)
-{
-	CHECK(file_write("/proc/self/make-it-fail", "1") == 0);
-	for (;;) {
-		char *mem = map_anon(MIB);
-
-		touch(mem, MIB, 1);
-	}
-}
-
-static void wait_for_end(void *unused)
-{
-	for (;;)
-		pause();
-}
-
-/* When every allocation of a member fails the partition looks full: it ends, and nobody else does. */
-static void test_fault_always(void)
-{
-	pid_t other, pid;
-	int status;
-
-	populate(2);
-	claim_new("a");
-	claim_new("b");
-	other = start_in("b", wait_for_end, NULL);
-	wait_asleep(other);
-	arm();
-	set("fail_page_alloc", "task-filter", "Y");
-	set("fail_page_alloc", "probability", "100");
-	pid = start_in("a", touch_for_ever, NULL);
-	status = wait_for(pid);
-	disarm();
-	set("fail_page_alloc", "task-filter", "N");
-	CHECK(WIFSIGNALED(status));
-	CHECK(waitpid(other, NULL, WNOHANG) == 0);
-	cg_end("a");
-	cg_end("b");
-	waitpid(other, NULL, 0);
-	check_pages();
-}
-
 /* Makes only what @function calls fail. */
 static void require_caller(const char *injector, const char *function)
 {
@@ -207,6 +165,52 @@ static void require_caller(const char *injector, const char *function)
 	set(injector, "require-start", text);
 	snprintf(text, sizeof(text), "%#llx", end);
 	set(injector, "require-end", text);
+}
+
+static void touch_for_ever(void *unused)
+{
+	CHECK(file_write("/proc/self/make-it-fail", "1") == 0);
+	for (;;) {
+		char *mem = map_anon(MIB);
+
+		touch(mem, MIB, 1);
+	}
+}
+
+static void wait_for_end(void *unused)
+{
+	for (;;)
+		pause();
+}
+
+/*
+ * When no page of the partition can be had it looks full: the member ends, and nobody else does. Its page tables are not to fail:
+ * then Linux itself makes the fault again for ever.
+ */
+static void test_fault_always(void)
+{
+	pid_t other, pid;
+	int status;
+
+	populate(2);
+	claim_new("a");
+	claim_new("b");
+	other = start_in("b", wait_for_end, NULL);
+	wait_asleep(other);
+	arm();
+	require_caller("fail_page_alloc", "__squeezy_alloc_folio");
+	set("fail_page_alloc", "task-filter", "Y");
+	set("fail_page_alloc", "probability", "100");
+	pid = start_in("a", touch_for_ever, NULL);
+	status = wait_for(pid);
+	disarm();
+	set("fail_page_alloc", "task-filter", "N");
+	CHECK(WIFSIGNALED(status));
+	CHECK(waitpid(other, NULL, WNOHANG) == 0);
+	cg_end("a");
+	cg_end("b");
+	waitpid(other, NULL, 0);
+	check_pages();
 }
 
 static bool map_failed(void *arg)
