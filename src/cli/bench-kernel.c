@@ -45,7 +45,7 @@ static bool in_list(const char *list, const char *name)
 {
 	size_t len = strlen(name);
 
-	for (const char *at = list; (at = strstr(at, name)); at += len) {
+	for (const char *at = list; len && (at = strstr(at, name)); at += len) {
 		if ((at == list || at[-1] == ',') && (at[len] == ',' || !at[len]))
 			return true;
 	}
@@ -87,6 +87,21 @@ static int run_boot(const struct bench_options *o, struct event_base *base, cons
 	return r ? err_wrap(err, "%s", boot->name) : 0;
 }
 
+/* Each name of the list is a boot's. */
+static int check_list(const char *list, struct err *err)
+{
+	char names[512] = "", copy[512], *rest = copy, *name;
+
+	snprintf(copy, sizeof(copy), "%s", list);
+	for (size_t i = 0; i < plan_n_boots; i++)
+		snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", i ? "," : "", plan_boots[i].name);
+	while ((name = strsep(&rest, ","))) {
+		if (!in_list(names, name))
+			return err_set(err, EINVAL, "--only %s: there is no such boot; the boots are %s", name, names);
+	}
+	return 0;
+}
+
 /* Results of one boot, each marked with the boot's name. A counted boot is repeated: the spread of two is the error. */
 static int run_boots(const struct bench_options *o, struct event_base *base, const struct plan_boot *boot, bool kvm, const char *dir,
 		     struct kernel_report *report, struct err *err)
@@ -119,6 +134,8 @@ int bench_run_kernel(const struct bench_options *o, struct event_base *base, con
 
 	r = vm_choose_accel(o->accel, &report.kvm, err);
 	snprintf(initramfs, sizeof(initramfs), "%s/initramfs", dir);
+	if (!r && o->only)
+		r = check_list(o->only, err);
 	if (!r)
 		r = kernel_vm_initramfs(o->program, initramfs, err);
 	report.results = json_array();

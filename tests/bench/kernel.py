@@ -24,6 +24,8 @@ def verdicts():
     """Yields (held, text) for all that must hold."""
     missing = bench("--only", "fault-stock", "--stock-kernel", "/nonexistent")
     yield missing.returncode == 2 and "kernel/scripts/build.sh --variant kvm --stock" in missing.stderr, "a missing kernel is named with its command"
+    unknown = bench("--only", "fault-on,nothing")
+    yield unknown.returncode == 2 and "nothing" in unknown.stderr and "fault-stock" in unknown.stderr, "a boot that does not exist is refused"
     options = ["--quick", "--json"]
     if not os.path.exists(os.path.join(TOP, JUMP_LABELS)):
         options += ["--counted-kernel", "build/kernel/bzImage"]
