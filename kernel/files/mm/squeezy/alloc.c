@@ -126,6 +126,8 @@ bool __squeezy_migration_refused(struct folio *src, struct folio *dst,
 
 	if (from == to || (!squeezy_is_private_node(from) && !squeezy_is_private_node(to)))
 		return false;
+	if (squeezy_may_evict(from, to))
+		return false;
 	squeezy_count(SQUEEZY_MIGRATIONS_REFUSED);
 	trace_squeezy_migration_refused(folio_pfn(src), from, to, reason);
 	return true;

@@ -332,6 +332,22 @@ static int squeezy_show(struct seq_file *m, void *v)
 	return 0;
 }
 
+/* Per-CPU deltas may make it a little too large or small. */
+static unsigned long node_bytes(int nid, enum node_stat_item item)
+{
+	return node_page_state_pages(NODE_DATA(nid), item) << PAGE_SHIFT;
+}
+
+/* A page that is pinned twice counts twice. */
+static unsigned long pinned_bytes(int nid)
+{
+	/* In this order, so that a pin that comes and goes meanwhile cannot make it negative. */
+	unsigned long released = node_bytes(nid, NR_FOLL_PIN_RELEASED);
+	unsigned long acquired = node_bytes(nid, NR_FOLL_PIN_ACQUIRED);
+
+	return acquired > released ? acquired - released : 0;
+}
+
 static int squeezy_stat_show(struct seq_file *m, void *v)
 {
 	int nid = READ_ONCE(mem_cgroup_from_seq(m)->squeezy.nid);
@@ -343,8 +359,10 @@ static int squeezy_stat_show(struct seq_file *m, void *v)
 	seq_printf(m, "id %u\n", p->id);
 	seq_printf(m, "size %llu\n", squeezy_layout.bytes);
 	seq_printf(m, "free %lu\n", squeezy_zone_free_pages(p) << PAGE_SHIFT);
-	seq_printf(m, "anon %lu\n",
-		   node_page_state_pages(NODE_DATA(nid), NR_ANON_MAPPED) << PAGE_SHIFT);
+	seq_printf(m, "per_cpu %lu\n", squeezy_zone_cached_pages(p) << PAGE_SHIFT);
+	seq_printf(m, "anon %lu\n", node_bytes(nid, NR_ANON_MAPPED));
+	seq_printf(m, "isolated %lu\n", node_bytes(nid, NR_ISOLATED_ANON));
+	seq_printf(m, "pinned %lu\n", pinned_bytes(nid));
 	return 0;
 }
 

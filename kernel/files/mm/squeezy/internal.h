@@ -10,6 +10,9 @@
  *   full.c       faults that meet a full partition, out of memory
  *   reclaim.c    memcg reclaim sees partitions
  *   zone.c       exact counts, taking pages off the free lists, putting back
+ *   holders.c    who holds the pages of a partition
+ *   poison.c     pages lost to memory failure
+ *   straggler.c  drains that are late: LRU batches, reasons, migration
  *   map.c        memory maps (hot-add and removal), on a workqueue of its own
  *   mover.c      the thread that populates and drains to follow the device
  *   request.c    the request in flight: a run of adjacent partitions
@@ -29,6 +32,7 @@
 #include <linux/mm_types.h>
 #include <linux/mmzone.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 #include <linux/squeezy.h>
 #include <linux/types.h>
 
@@ -57,6 +61,19 @@ enum squeezy_time {
 	SQUEEZY_NR_TIMES
 };
 
+/* What keeps a page, or a partition, from being drained; the later, the longer it may last. */
+enum squeezy_holder {
+	SQUEEZY_HELD_NOT,		/* nothing is in the way, as far as we know */
+	SQUEEZY_HELD_HWPOISON,		/* memory failure, and not all is over yet */
+	SQUEEZY_HELD_PER_CPU,		/* free on a per-CPU list */
+	SQUEEZY_HELD_ISOLATED,		/* off the LRU lists: a batch, reclaim, migration */
+	SQUEEZY_HELD_MAPPED,		/* by a process outside the ended cgroup */
+	SQUEEZY_HELD_REFERENCES,	/* more than the mappings': a pipe, a socket buffer */
+	SQUEEZY_HELD_PINNED,		/* for DMA (FOLL_PIN): io_uring, direct I/O */
+	SQUEEZY_HELD_CLAIMED,		/* of a partition only: its cgroup is still there */
+	SQUEEZY_NR_HOLDERS
+};
+
 enum squeezy_counter {
 	SQUEEZY_CLAIMS,
 	SQUEEZY_RELEASES,
@@ -65,6 +82,8 @@ enum squeezy_counter {
 	SQUEEZY_DRAINS,
 	SQUEEZY_DRAIN_PASSES,		/* looks at a partition to be drained */
 	SQUEEZY_DRAIN_BUSY,		/* ... that ended with pages still in use */
+	SQUEEZY_LRU_SWEEPS,		/* all CPUs' LRU batches were emptied for a drain */
+	SQUEEZY_STRAGGLERS_MIGRATED,	/* pages */
 	SQUEEZY_REQUESTS_PLUG,
 	SQUEEZY_REQUESTS_UNPLUG,
 	SQUEEZY_REQUESTS_REFUSED,	/* answered NACK, BUSY or ERROR, or not at all */
@@ -94,6 +113,20 @@ struct squeezy_partition {
 	bool reserved;			/* in a request: map.c keeps off */
 	bool fresh_map;			/* made because it was to be populated */
 	bool map_failed;		/* at the last try */
+	bool late;			/* a look found pages in use; set by the mover */
+	enum squeezy_holder busy_reason;
+	unsigned long holders[SQUEEZY_NR_HOLDERS];	/* pages, when last counted */
+
+	/* Protected by zone->lock. */
+	unsigned long *poisoned;	/* pfns lost to memory failure */
+	unsigned int nr_poisoned;
+
+	/* straggler.c's; look_at and look_every_ms are touched by the mover only. */
+	struct work_struct look_work;
+	struct task_struct *evictor;	/* may migrate pages out */
+	bool look_now;			/* the mover shall look, whatever not_before says */
+	unsigned long look_at;		/* jiffies */
+	unsigned int look_every_ms;
 
 	/* The mover's own. */
 	unsigned int plugged_blocks;	/* device blocks plugged, from the front */
@@ -109,6 +142,7 @@ struct squeezy_partition {
 
 	struct kobject kobj;
 	struct kernfs_node *state_file;
+	struct kernfs_node *reason_file;
 };
 
 /* Constant after init, but for @start and @block_size: set when a device is bound. */
@@ -178,6 +212,7 @@ enum squeezy_state squeezy_get_state(struct squeezy_partition *p);
 const char *squeezy_state_name(enum squeezy_state state);
 void squeezy_stamp(struct squeezy_partition *p, enum squeezy_time time);
 void squeezy_count(enum squeezy_counter counter);
+void squeezy_count_many(enum squeezy_counter counter, unsigned long n);
 unsigned long squeezy_counter_read(enum squeezy_counter counter);
 
 /* claim.c */
@@ -204,11 +239,41 @@ void squeezy_reclaim(struct mem_cgroup *claimant, gfp_t gfp);
 
 /* zone.c */
 unsigned long squeezy_zone_free_pages(struct squeezy_partition *p);
+unsigned long squeezy_zone_cached_pages(struct squeezy_partition *p);
 unsigned long squeezy_zone_empty(struct squeezy_partition *p);
 unsigned long squeezy_zone_take(struct squeezy_partition *p);
 unsigned long squeezy_zone_take_fresh(struct squeezy_partition *p);
 void squeezy_zone_park(struct squeezy_partition *p);
 void squeezy_zone_unpark(struct squeezy_partition *p);
+
+/* holders.c */
+struct squeezy_used {
+	struct page *page;
+	struct folio *folio;		/* of @page, with a reference; NULL if it has none */
+	unsigned long pages;		/* from @page on */
+	enum squeezy_holder holder;
+};
+
+typedef int (*squeezy_visit_t)(const struct squeezy_used *used, void *arg);
+
+const char *squeezy_holder_name(enum squeezy_holder holder);
+int squeezy_for_each_used(struct squeezy_partition *p, unsigned long *pfn,
+			  squeezy_visit_t visit, void *arg);
+int squeezy_holders_count(struct squeezy_partition *p, unsigned long *pages);
+int squeezy_holders_mappers(struct squeezy_partition *p, char *buf);
+
+/* poison.c */
+void squeezy_poison_find(struct squeezy_partition *p, unsigned long pages);
+bool squeezy_poison_take(struct squeezy_partition *p, unsigned long missing);
+bool squeezy_poison_in(struct squeezy_partition *p, unsigned long pfn, unsigned long pages);
+void squeezy_poison_heal(struct squeezy_partition *p);
+
+/* straggler.c */
+int squeezy_straggler_init(void);
+void squeezy_straggler_missing(struct squeezy_partition *p, bool by_retry);
+void squeezy_straggler_gone(struct squeezy_partition *p);
+bool squeezy_may_evict(int from, int to);
+long squeezy_straggler_review(unsigned int in, unsigned int wanted);
 
 /* map.c */
 extern unsigned int squeezy_keep_memmap;	/* maps of parked partitions, at most */
@@ -245,6 +310,7 @@ long squeezy_device_patience(void);
 /* sysfs.c */
 int squeezy_sysfs_init(void);
 void squeezy_sysfs_state_changed(struct squeezy_partition *p);
+void squeezy_sysfs_reason_changed(struct squeezy_partition *p);
 
 /* check.c */
 int squeezy_check(struct seq_file *m);

@@ -160,6 +160,8 @@ static int __init squeezy_init(void)
 	if (!rc)
 		rc = squeezy_map_init();
 	if (!rc)
+		rc = squeezy_straggler_init();
+	if (!rc)
 		rc = squeezy_sysfs_init();
 	if (!rc)
 		rc = squeezy_claim_init();

@@ -37,6 +37,8 @@ static unsigned int run_length;
 static bool run_plugs;
 /* How many more partitions are to be populated, as map.c was told last. */
 static unsigned int demand;
+/* Partitions we have, and those the device wants us to have; as of the last look. */
+static unsigned int last_in, last_wanted;
 
 void squeezy_mover_kick(void)
 {
@@ -53,13 +55,31 @@ void squeezy_mover_device_changed(void)
 
 static bool due(struct squeezy_partition *p)
 {
-	return time_after_eq(jiffies, p->not_before);
+	return READ_ONCE(p->look_now) || time_after_eq(jiffies, p->not_before);
 }
 
 static void back_off(struct squeezy_partition *p)
 {
 	p->backoff_ms = clamp(p->backoff_ms * 2, BACKOFF_MIN_MS, BACKOFF_MAX_MS);
 	p->not_before = jiffies + msecs_to_jiffies(p->backoff_ms);
+}
+
+/* Pages are in use. A look that straggler.c asked for does not make us wait longer. */
+static void still_busy(struct squeezy_partition *p)
+{
+	bool by_retry = !xchg(&p->look_now, false);
+
+	squeezy_straggler_missing(p, by_retry);
+	if (by_retry)
+		back_off(p);
+}
+
+static void no_longer_busy(struct squeezy_partition *p)
+{
+	p->backoff_ms = 0;
+	/* A retry may have been set for later: it must not keep the partition from the next use. */
+	p->not_before = jiffies;
+	squeezy_straggler_gone(p);
 }
 
 static void set_state(struct squeezy_partition *p, enum squeezy_state state)
@@ -88,14 +108,14 @@ static void drain(struct squeezy_partition *p)
 		squeezy_stamp(p, SQUEEZY_TIME_DRAIN_START);
 	p->missing = squeezy_zone_take(p);
 	if (p->missing) {
-		back_off(p);
+		still_busy(p);
 		if (squeezy_get_state(p) == SQUEEZY_DRAINING)
 			make_claimable(p);
 		return;
 	}
 	squeezy_zone_park(p);
 	squeezy_stamp(p, SQUEEZY_TIME_DRAINED);
-	p->backoff_ms = 0;
+	no_longer_busy(p);
 	set_state(p, SQUEEZY_PARKED);
 }
 
@@ -181,10 +201,13 @@ static bool plug_run(unsigned int most)
 	return run_length && squeezy_request_plug(run_first, run_length);
 }
 
-/* @all: not only what was plugged in vain, for a memory map that could not be made. */
+/*
+ * @all: not only what must not be used as it is: it was plugged for a memory
+ * map that could not be made, or a page of it has failed.
+ */
 static bool may_unplug(struct squeezy_partition *p, bool all)
 {
-	return is_half_way(p) && (all || p->map_failed);
+	return is_half_way(p) && (all || p->map_failed || p->nr_poisoned);
 }
 
 static bool unplug_run(unsigned int most, bool all)
@@ -210,6 +233,9 @@ static void settle_one(struct squeezy_partition *p)
 {
 	bool returned = !run_plugs && !p->plugged_blocks;
 
+	/* Before map.c may take the memory map away. */
+	if (returned && p->nr_poisoned)
+		squeezy_poison_heal(p);
 	spin_lock(&squeezy_lock);
 	p->reserved = false;
 	if (returned)
@@ -278,10 +304,14 @@ static bool recycle_one(void)
 	if (!p)
 		return false;
 	p->missing = squeezy_zone_empty(p);
-	if (p->missing) {
-		back_off(p);
+	if (p->missing && p->missing == READ_ONCE(p->nr_poisoned) && squeezy_device_alive()) {
+		/* The device replaces what has failed. */
+		squeezy_stamp(p, SQUEEZY_TIME_DRAIN_START);
+		drain(p);
+	} else if (p->missing) {
+		still_busy(p);
 	} else {
-		p->backoff_ms = 0;
+		no_longer_busy(p);
 		make_claimable(p);
 	}
 	return true;
@@ -419,6 +449,8 @@ static bool move_one(void)
 	unsigned int more = wanted - min(wanted, in);
 	struct squeezy_partition *p = NULL;
 
+	last_in = in;
+	last_wanted = wanted;
 	if (more || demand)
 		want_maps(more);
 	if (in > wanted)
@@ -448,13 +480,16 @@ static long next_retry(void)
 
 static int mover_loop(void *unused)
 {
+	long review;
+
 	set_freezable();
 	while (!kthread_freezable_should_stop(NULL)) {
 		if (move_one())
 			continue;
+		review = squeezy_straggler_review(last_in, last_wanted);
 		wait_event_freezable_timeout(mover_wait,
 					     xchg(&kicked, false) || kthread_should_stop(),
-					     next_retry());
+					     min(review, next_retry()));
 	}
 	return 0;
 }

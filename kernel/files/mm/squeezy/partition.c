@@ -82,9 +82,14 @@ enum squeezy_state squeezy_get_state(struct squeezy_partition *p)
 	return READ_ONCE(p->state);
 }
 
+void squeezy_count_many(enum squeezy_counter counter, unsigned long n)
+{
+	atomic_long_add(n, &counters[counter]);
+}
+
 void squeezy_count(enum squeezy_counter counter)
 {
-	atomic_long_inc(&counters[counter]);
+	squeezy_count_many(counter, 1);
 }
 
 unsigned long squeezy_counter_read(enum squeezy_counter counter)

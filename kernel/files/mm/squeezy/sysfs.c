@@ -30,6 +30,7 @@ PARTITION_ATTR(node, "%d", p->nid);
 PARTITION_ATTR(free_bytes, "%lu", squeezy_zone_free_pages(p) << PAGE_SHIFT);
 PARTITION_ATTR(managed_bytes, "%lu", zone_managed_pages(p->zone) << PAGE_SHIFT);
 PARTITION_ATTR(plugged_bytes, "%llu", READ_ONCE(p->plugged_blocks) * squeezy_layout.block_size);
+PARTITION_ATTR(busy_reason, "%s", squeezy_holder_name(READ_ONCE(p->busy_reason)));
 PARTITION_ATTR(missing_bytes, "%lu", READ_ONCE(p->missing) << PAGE_SHIFT);
 TIME_ATTR(released_ns, SQUEEZY_TIME_RELEASED);
 TIME_ATTR(drain_start_ns, SQUEEZY_TIME_DRAIN_START);
@@ -38,8 +39,20 @@ TIME_ATTR(returned_ns, SQUEEZY_TIME_RETURNED);
 TIME_ATTR(populate_start_ns, SQUEEZY_TIME_POPULATE_START);
 TIME_ATTR(populated_ns, SQUEEZY_TIME_POPULATED);
 
+/* Root only: the reader pays for a walk over the pages in use. */
+static ssize_t mapped_by_show(struct squeezy_partition *p, char *buf)
+{
+	return squeezy_holders_mappers(p, buf);
+}
+
+static struct partition_attribute mapped_by_attr = {
+	.attr = { .name = "mapped_by", .mode = 0400 }, .show = mapped_by_show,
+};
+
 static struct attribute *partition_attrs[] = {
 	&state_attr.attr,
+	&busy_reason_attr.attr,
+	&mapped_by_attr.attr,
 	&node_attr.attr,
 	&free_bytes_attr.attr,
 	&managed_bytes_attr.attr,
@@ -53,7 +66,33 @@ static struct attribute *partition_attrs[] = {
 	&populated_ns_attr.attr,
 	NULL
 };
-ATTRIBUTE_GROUPS(partition);
+
+#define HOLDER_ATTR(_name, _holder) \
+	PARTITION_ATTR(_name, "%lu", READ_ONCE(p->holders[_holder]) << PAGE_SHIFT)
+
+HOLDER_ATTR(hwpoison, SQUEEZY_HELD_HWPOISON);
+HOLDER_ATTR(per_cpu, SQUEEZY_HELD_PER_CPU);
+HOLDER_ATTR(isolated, SQUEEZY_HELD_ISOLATED);
+HOLDER_ATTR(mapped, SQUEEZY_HELD_MAPPED);
+HOLDER_ATTR(references, SQUEEZY_HELD_REFERENCES);
+HOLDER_ATTR(pinned, SQUEEZY_HELD_PINNED);
+
+static struct attribute *holder_attrs[] = {
+	&hwpoison_attr.attr,
+	&per_cpu_attr.attr,
+	&isolated_attr.attr,
+	&mapped_attr.attr,
+	&references_attr.attr,
+	&pinned_attr.attr,
+	NULL
+};
+
+static const struct attribute_group partition_group = { .attrs = partition_attrs };
+static const struct attribute_group holder_group = { .name = "holders", .attrs = holder_attrs };
+
+static const struct attribute_group *partition_groups[] = {
+	&partition_group, &holder_group, NULL
+};
 
 static ssize_t partition_attr_show(struct kobject *kobj, struct attribute *attr, char *buf)
 {
@@ -160,6 +199,8 @@ static struct counter_attribute counter_table[] = {
 	COUNTER(drains, SQUEEZY_DRAINS),
 	COUNTER(drain_passes, SQUEEZY_DRAIN_PASSES),
 	COUNTER(drain_busy, SQUEEZY_DRAIN_BUSY),
+	COUNTER(lru_sweeps, SQUEEZY_LRU_SWEEPS),
+	COUNTER(stragglers_migrated, SQUEEZY_STRAGGLERS_MIGRATED),
 	COUNTER(requests_plug, SQUEEZY_REQUESTS_PLUG),
 	COUNTER(requests_unplug, SQUEEZY_REQUESTS_UNPLUG),
 	COUNTER(requests_refused, SQUEEZY_REQUESTS_REFUSED),
@@ -185,6 +226,12 @@ void squeezy_sysfs_state_changed(struct squeezy_partition *p)
 		sysfs_notify_dirent(p->state_file);
 }
 
+void squeezy_sysfs_reason_changed(struct squeezy_partition *p)
+{
+	if (p->reason_file)
+		sysfs_notify_dirent(p->reason_file);
+}
+
 int __init squeezy_sysfs_init(void)
 {
 	struct squeezy_partition *p;
@@ -205,8 +252,10 @@ int __init squeezy_sysfs_init(void)
 		if (rc)
 			break;
 		rc = kobject_init_and_add(&p->kobj, &partition_type, root, "partition%u", p->id);
-		if (!rc)
-			p->state_file = sysfs_get_dirent(p->kobj.sd, "state");
+		if (rc)
+			break;
+		p->state_file = sysfs_get_dirent(p->kobj.sd, "state");
+		p->reason_file = sysfs_get_dirent(p->kobj.sd, "busy_reason");
 	}
 	return rc;
 }

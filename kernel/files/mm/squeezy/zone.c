@@ -14,23 +14,12 @@
 #include <linux/mm.h>
 #include <linux/page-flags.h>
 #include <linux/pageblock-flags.h>
-#include <linux/swap.h>
 #include <linux/vmstat.h>
 
 #include <trace/events/squeezy.h>
 
 #include "../internal.h"
 #include "internal.h"
-
-/*
- * The most pages that per-CPU LRU batches can hold back: a handful of batches
- * of 31 on each CPU (mm/swap.c). If more are missing somebody still uses them,
- * and waking every CPU would be for nothing.
- */
-#define LRU_BATCHES 8
-#define LRU_BATCH_PAGES 31
-/* Whoever outlived retries up to this back-off is no batch; other CPUs are left in peace. */
-#define LRU_BACKOFF_MS 64
 
 /* NR_FREE_PAGES lags behind by per-CPU deltas, the lists do not. */
 static unsigned long free_pages_locked(struct zone *zone)
@@ -62,46 +51,75 @@ unsigned long squeezy_zone_free_pages(struct squeezy_partition *p)
 	return pages;
 }
 
+/**
+ * squeezy_zone_cached_pages - free pages on per-CPU lists, at a glance
+ */
+unsigned long squeezy_zone_cached_pages(struct squeezy_partition *p)
+{
+	unsigned long pages = 0;
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		pages += READ_ONCE(per_cpu_ptr(p->zone->per_cpu_pageset, cpu)->count);
+	return pages;
+}
+
 #define for_each_max_order_page(page, p)					\
 	for (page = pfn_to_page((p)->start_pfn);				\
 	     page < pfn_to_page((p)->start_pfn) + squeezy_layout.pages;		\
 	     page += MAX_ORDER_NR_PAGES)
 
-/* All free pages have merged, unless a page block changed its type. */
+/* All free pages have merged, unless a page is lost or a page block changed its type. */
 static bool all_merged(struct squeezy_partition *p)
 {
 	struct page *page;
 
 	for_each_max_order_page(page, p)
-		if (!PageBuddy(page) || buddy_order(page) != MAX_PAGE_ORDER)
+		if ((!PageBuddy(page) || buddy_order(page) != MAX_PAGE_ORDER) &&
+		    !squeezy_poison_in(p, page_to_pfn(page), MAX_ORDER_NR_PAGES))
 			return false;
 	return true;
 }
 
-static void take_page(struct zone *zone, struct page *page)
+static void take_page(struct zone *zone, struct page *page, unsigned int order)
 {
 	list_del(&page->buddy_list);
 	__ClearPageReported(page);
 	__ClearPageBuddy(page);
 	set_page_private(page, 0);
-	zone->free_area[MAX_PAGE_ORDER].nr_free--;
+	zone->free_area[order].nr_free--;
+}
+
+static void take_pages(struct squeezy_partition *p)
+{
+	struct page *page = pfn_to_page(p->start_pfn);
+	struct page *end = page + squeezy_layout.pages;
+
+	while (page < end) {
+		unsigned int order = PageBuddy(page) ? buddy_order(page) : 0;
+
+		if (PageBuddy(page))
+			take_page(p->zone, page, order);
+		page += 1UL << order;
+	}
 }
 
 /* Takes the whole partition or nothing. Returns the pages missing. */
 static unsigned long take_if_empty(struct squeezy_partition *p)
 {
+	unsigned long flags, missing, free;
 	struct zone *zone = p->zone;
-	unsigned long flags, missing;
-	struct page *page;
 
 	spin_lock_irqsave(&zone->lock, flags);
-	missing = squeezy_layout.pages - free_pages_locked(zone);
+	free = free_pages_locked(zone);
+	missing = squeezy_layout.pages - free;
+	if (missing && squeezy_poison_take(p, missing))
+		missing = 0;
 	if (!missing && !all_merged(p))
 		missing = MAX_ORDER_NR_PAGES;
 	if (!missing) {
-		for_each_max_order_page(page, p)
-			take_page(zone, page);
-		__mod_zone_page_state(zone, NR_FREE_PAGES, -(long)squeezy_layout.pages);
+		take_pages(p);
+		__mod_zone_page_state(zone, NR_FREE_PAGES, -(long)free);
 		WARN_ON_ONCE(free_pages_locked(zone));
 	}
 	spin_unlock_irqrestore(&zone->lock, flags);
@@ -113,7 +131,7 @@ static unsigned long look_if_empty(struct squeezy_partition *p)
 	return squeezy_layout.pages - squeezy_zone_free_pages(p);
 }
 
-/* Cheapest first; each step only if the one before did not suffice. */
+/* What per-CPU lists keep is taken back here; straggler.c's work is whatever takes longer. */
 static unsigned long until_empty(struct squeezy_partition *p,
 				 unsigned long (*look)(struct squeezy_partition *))
 {
@@ -121,12 +139,6 @@ static unsigned long until_empty(struct squeezy_partition *p,
 
 	squeezy_count(SQUEEZY_DRAIN_PASSES);
 	if (missing) {
-		drain_all_pages(p->zone);
-		missing = look(p);
-	}
-	if (missing && missing <= num_online_cpus() * LRU_BATCHES * LRU_BATCH_PAGES &&
-	    p->backoff_ms < LRU_BACKOFF_MS) {
-		lru_add_drain_all();
 		drain_all_pages(p->zone);
 		missing = look(p);
 	}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pages that memory_failure() has taken out of use (hwpoison).
+ *
+ * Such a page never comes back to the free lists, so a partition with some is
+ * empty when all others are free. The device replaces the memory, after which
+ * the page is as good as any: its struct page is made anew, as hot-add would.
+ *
+ * The list of a partition is made by straggler.c's worker while the drain is
+ * late; zone->lock protects it.
+ */
+#define pr_fmt(fmt) "squeezy: " fmt
+
+#include <linux/mm.h>
+#include <linux/page-flags.h>
+#include <linux/slab.h>
+
+#include "../internal.h"
+#include "internal.h"
+
+/*
+ * Nobody but memory_failure() has a reference, and it is done: in the middle of
+ * its work the page is on the LRU lists or locked.
+ */
+static bool is_lost(struct page *page)
+{
+	return PageHWPoison(page) && !PageBuddy(page) && !PageCompound(page) &&
+	       !PageLRU(page) && !PageLocked(page) && page_ref_count(page) <= 1;
+}
+
+struct poison_list {
+	unsigned long *pfns;
+	unsigned int count, size;
+};
+
+static int note_poison(const struct squeezy_used *used, void *arg)
+{
+	struct poison_list *list = arg;
+
+	if (used->holder != SQUEEZY_HELD_HWPOISON || !is_lost(used->page))
+		return 0;
+	if (list->count == list->size)
+		return -ENOSPC;
+	list->pfns[list->count++] = page_to_pfn(used->page);
+	return 0;
+}
+
+/* The old list, if any, is in list->pfns then. */
+static void swap_list(struct squeezy_partition *p, struct poison_list *list)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&p->zone->lock, flags);
+	swap(p->poisoned, list->pfns);
+	WRITE_ONCE(p->nr_poisoned, list->count);
+	spin_unlock_irqrestore(&p->zone->lock, flags);
+}
+
+/**
+ * squeezy_poison_find - list the pages of a partition that are lost to poison
+ * @pages: number of pages with hwpoison that a walk has found
+ *
+ * A page without references may also be on a per-CPU list, where memory_failure()
+ * cannot catch it. Those lists are emptied afterwards, and none takes a
+ * poisoned page: who is still off the free lists then is lost for good.
+ */
+void squeezy_poison_find(struct squeezy_partition *p, unsigned long pages)
+{
+	struct poison_list list = { .size = pages };
+	unsigned long pfn = p->start_pfn;
+	int rc;
+
+	list.pfns = kvmalloc_array(pages, sizeof(*list.pfns), GFP_KERNEL);
+	if (!list.pfns)
+		return;
+	rc = squeezy_for_each_used(p, &pfn, note_poison, &list);
+	if (rc) {
+		kvfree(list.pfns);
+		return;
+	}
+	drain_all_pages(p->zone);
+	/* Once it is parked, a hot-add may initialise the zone's lock. */
+	spin_lock(&squeezy_lock);
+	if (squeezy_state_has_pages(p->state))
+		swap_list(p, &list);
+	spin_unlock(&squeezy_lock);
+	kvfree(list.pfns);
+}
+
+/**
+ * squeezy_poison_take - are all pages that are not free lost to poison?
+ * @missing: how many are not free; not 0
+ *
+ * Takes their last reference if so. Under zone->lock.
+ */
+bool squeezy_poison_take(struct squeezy_partition *p, unsigned long missing)
+{
+	struct page *page;
+	unsigned int i;
+
+	lockdep_assert_held(&p->zone->lock);
+	if (p->nr_poisoned != missing)
+		return false;
+	for (i = 0; i < p->nr_poisoned; i++)
+		if (!is_lost(pfn_to_page(p->poisoned[i])))
+			return false;
+	/* A walker that speculates may be in the way: lost pages with and without reference are the same. */
+	for (i = 0; i < p->nr_poisoned; i++) {
+		page = pfn_to_page(p->poisoned[i]);
+		if (page_ref_count(page) && !page_ref_freeze(page, 1))
+			return false;
+	}
+	return true;
+}
+
+/**
+ * squeezy_poison_in - is one of the lost pages in this range? Under zone->lock.
+ */
+bool squeezy_poison_in(struct squeezy_partition *p, unsigned long pfn, unsigned long pages)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->nr_poisoned; i++)
+		if (p->poisoned[i] - pfn < pages)
+			return true;
+	return false;
+}
+
+/**
+ * squeezy_poison_heal - the device has taken the memory of a parked partition
+ *
+ * What it plugs the next time is sound.
+ */
+void squeezy_poison_heal(struct squeezy_partition *p)
+{
+	struct poison_list none = { };
+	struct page *page;
+	unsigned int i;
+
+	for (i = 0; i < p->nr_poisoned; i++) {
+		page = pfn_to_page(p->poisoned[i]);
+		if (!PageHWPoison(page))
+			continue;
+		num_poisoned_pages_sub(p->poisoned[i], 1);
+		__init_single_page(page, p->poisoned[i], zone_idx(p->zone), p->nid);
+		set_page_count(page, 0);
+	}
+	swap_list(p, &none);
+	kvfree(none.pfns);
+}
