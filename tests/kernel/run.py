@@ -32,7 +32,7 @@ DEBUG_SLOWER = 4
 SPLAT = re.compile(
     r"WARNING:|BUG[: ]|Oops|INFO: (task|rcu|trying|lockdep)|possible (circular|recursive)|general protection|kernel BUG at|"
     r"Huh VM_FAULT_OOM|Kernel panic|bad page state|UBSAN|refcount_t|leaked|refused as wrong|no more memory is plugged|"
-    r"ODEBUG|memory corruption|list_(add|del) corruption|Object already free|Voluntary context switch"
+    r"ODEBUG|(?<!hardware )memory corruption|list_(add|del) corruption|Object already free|Voluntary context switch"
 )
 KTAP = re.compile(r"\[ *\d+\.\d+\] ( *)(?:(not ok|ok) \d+ (\S+)(.*)|1\.\.(\d+)|# Subtest: (\S+))$")
 LAYOUT = f"squeezy={PARTITIONS}x{PARTITION // MIB}M"
@@ -69,6 +69,7 @@ VARIANTS = {
     "walkers": Variant(LAYOUT, WITH, "walkers,hugetlb,pins", backend=MEMFD, seconds=900,
                        needs=("PROC_KCORE", "IDLE_PAGE_TRACKING", "DAMON_PADDR", "DAMON_SYSFS", "HUGETLBFS", "GUP_TEST")),
     "shared": Variant(LAYOUT, WITH, "shared", disk_mib=320),
+    "hostile": Variant(LAYOUT, WITH, "holders,late-tasks,poison", needs=("MEMORY_FAILURE",), seconds=900),
     "full": Variant(LAYOUT + " psi=1", WITH, "full,reclaim"),
     "stress": Variant(LAYOUT, WITH, "stress", seconds=600),
     "check": Variant(LAYOUT, WITH, "check", needs=("SQUEEZY_DEBUG",)),

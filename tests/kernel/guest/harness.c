@@ -395,6 +395,9 @@ static void clean_up(void)
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		cg_sweep(names[i]);
+	/* We are process 1: everybody but us. */
+	kill(-1, SIGKILL);
+	close_range(3, ~0U, 0);
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
 }
@@ -432,6 +435,9 @@ static const struct suite {
 	{ "moving", moving_tests },
 	{ "injected", injected_tests },
 	{ "events", event_tests },
+	{ "holders", holders_tests },
+	{ "late-tasks", late_tasks_tests },
+	{ "poison", poison_tests },
 	{ "off", off_tests },
 	{ "bench-boot", bench_boot_tests },
 	{ "bench-fault", bench_fault_tests },

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the tests of late drains share. Each lets something hold pages of an instance that has ended, and checks the reason that the
+ * kernel names; then that the drain comes to its end by itself when the holder lets go, with every page accounted for.
+ */
+#ifndef SQUEEZY_TESTS_KERNEL_HOSTILE_H
+#define SQUEEZY_TESTS_KERNEL_HOSTILE_H
+
+#include "harness.h"
+
+#define PAGE 4096ul
+#define MIB (1ul << 20)
+#define PATTERN 0x5a
+
+/* Anonymous memory full of PATTERN. */
+char *map_pattern(size_t bytes);
+bool has_pattern(const char *mem, size_t bytes);
+void pause_for_ever(void);
+
+bool has_reason(unsigned int id, const char *reason);
+void wait_reason(unsigned int id, const char *reason);
+/* Bytes of a partition that are held in this way, as of the last time that the kernel counted. */
+uint64_t held(unsigned int id, const char *holder);
+bool is_mapped_by(unsigned int id, pid_t pid);
+
+/* Populates one partition and claims it for cgroup "a". Returns its id. */
+unsigned int set_stage(void);
+/* Kills and removes "a" at the moment when the host asks for its memory. */
+void end_instance(void);
+/* The partition is parked and returned, nothing is in the way, and all counters agree. */
+void check_recovery(unsigned int id);
+/* The next instance has the whole partition and finds nothing but zeroes in it. */
+void check_next_owner(void);
+
+void use_cpu(int cpu);
+
+#endif
