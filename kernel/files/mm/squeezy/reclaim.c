@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Reclaim from partitions. What can be reclaimed there is what its owner has
- * given up (MADV_FREE) or said that it can do without (MAP_DROPPABLE): there
- * is no swap and no file page.
+ * given up (MADV_FREE, or parts of a huge page) or said that it can do without
+ * (MAP_DROPPABLE): there is no swap and no file page.
  *
  * Reclaim on behalf of normal memory never comes here, it would free nothing
  * there.
@@ -13,6 +13,7 @@
 #include <linux/sched/signal.h>
 #include <linux/swap.h>
 
+#include "../internal.h"
 #include "internal.h"
 
 /* The pages of @memcg itself. memory.low is for pages that are still of use to somebody. */
@@ -26,6 +27,12 @@ static unsigned long reclaim_one(struct mem_cgroup *root, struct mem_cgroup *mem
 	mem_cgroup_calculate_protection(root, memcg);
 	if (!nid || mem_cgroup_below_min(root, memcg))
 		return 0;
+	/*
+	 * Huge pages of which only parts are mapped any more are split by a
+	 * shrinker, and shrinkers are called by node. What that frees is not
+	 * counted, here as in shrink_node(): the charge looks at its margin.
+	 */
+	shrink_slab(gfp, nid, memcg, 0);
 	do {
 		nr = mem_cgroup_shrink_node(memcg, gfp, true, NODE_DATA(nid), &scanned);
 		nr_reclaimed += nr;
