@@ -95,7 +95,7 @@ VARIANTS = {
     "driver-twins": Variant(LAYOUT, "left to the stock driver", "claim", qemu=(
         "-object", f"memory-backend-ram,id=mem2,size={PARTITIONS * PARTITION},reserve=off",
         "-device", "virtio-mem-pci,id=vm2,memdev=mem2,node=0,requested-size=128M,block-size=2M")),
-    "driver-kdump": Variant(LAYOUT + " elfcorehdr=0x1000000", "left to the stock driver", "driver-none", needs=("PROC_VMCORE",)),
+    "driver-kdump": Variant(LAYOUT + " elfcorehdr=0x4000000000", "left to the stock driver", "driver-none", needs=("PROC_VMCORE",)),
     "driver-power": Variant(LAYOUT, WITH, "driver-power", needs=("SUSPEND",)),
     "driver-reboot": Variant(LAYOUT, WITH, "driver-reboot", reboot=True),
     "waiting": Variant(LAYOUT, WITH, "waiting,delegation"),
