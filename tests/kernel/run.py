@@ -42,9 +42,9 @@ class Variant:
     """One boot: kernel command line, words that the log must hold, suites to run, and what the machine has."""
 
     def __init__(self, cmdline, expected="", suites="off", memory_mib=512, qemu=(), block="2M", needs=(), seconds=BOOT_SECONDS,
-                 backend="memory-backend-ram", disk_mib=0, on_debug=True, must_fail="", allowed=None,
+                 backend="memory-backend-ram", disk_mib=0, on_debug=True, must_fail="", allowed=(),
                  size=PARTITION, count=PARTITIONS, reboot=False):
-        """on_debug: also on a debug kernel. must_fail: words of the failure that this boot must have. allowed: a splat that it may have."""
+        """on_debug: also on a debug kernel. must_fail: words of the failure that this boot must have. allowed: splats that it may have."""
         self.cmdline, self.expected, self.suites, self.memory_mib = cmdline, expected, suites, memory_mib
         self.qemu, self.block, self.needs, self.seconds = list(qemu), block, needs, seconds
         self.backend, self.disk_mib, self.on_debug, self.must_fail, self.allowed = backend, disk_mib, on_debug, must_fail, allowed
@@ -55,7 +55,19 @@ class Variant:
         return self.count * self.size
 
 
+class FakeVariant(Variant):
+    """Boots with RAM that the kernel is not told of, as the memory of the device inside it, and without QEMU's virtio-mem."""
+
+    def __init__(self, suites):
+        region = PARTITIONS * PARTITION
+        super().__init__(f"{LAYOUT} mem={BASE_MIB}M squeezy_fake={BASE_MIB}M,{region}", WITH, suites, BASE_MIB + region // MIB + 64,
+                         needs=("SQUEEZY_FAKE_DEVICE",), seconds=1200, allowed=("refused as wrong", "no more memory is plugged"))
+
+
 WITH = "partitions of 128 MiB"
+BASE_MIB = 512
+# Which random walk, and for how many seconds.
+FUZZ = os.environ.get("SQUEEZY_FUZZ", "1,20")
 MEMFD = "memory-backend-memfd"
 SHORT = "claim,drain"
 VARIANTS = {
@@ -74,7 +86,10 @@ VARIANTS = {
     "stress": Variant(LAYOUT, WITH, "stress", seconds=600),
     "check": Variant(LAYOUT, WITH, "check", needs=("SQUEEZY_DEBUG",)),
     "faults": Variant(LAYOUT, WITH, "faults", needs=("FAILSLAB", "FAIL_PAGE_ALLOC", "MEMORY_NOTIFIER_ERROR_INJECT"),
-                      allowed="Huh VM_FAULT_OOM"),  # once for each allocation of a fault that is made to fail
+                      allowed=("Huh VM_FAULT_OOM",)),  # once for each allocation of a fault that is made to fail
+    "fake-answers": FakeVariant("fakeanswers"),
+    "fake-config": FakeVariant("fakeconfig"),
+    "fake-fuzz": FakeVariant(f"fakefuzz fuzz={FUZZ}"),
     "init-on-free": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1", WITH, SHORT),
     "page-poison": Variant(LAYOUT + " page_poison=1", WITH, SHORT, needs=("PAGE_POISONING",)),
     "slub-debug": Variant(LAYOUT + " slub_debug=FZPU", WITH, SHORT, needs=("DEBUG_VM", "SLUB_DEBUG")),
@@ -183,6 +198,15 @@ def invert(results, words):
     return [(any(words in what for what in failures), f"is found failed ('{words}'), as it must be")]
 
 
+def virtio_mem(variant):
+    return [
+        "-object", f"{variant.backend},id=mem0,size={variant.region},reserve=off",
+        "-device", f"virtio-mem-pci,id=vm0,memdev=mem0,node=0,requested-size=0,block-size={variant.block}",
+        "-object", f"memory-backend-ram,id=mem1,size={SHARED},reserve=off",
+        "-device", f"virtio-mem-pci,id=vm1,memdev=mem1,node=0,requested-size={SHARED},block-size=2M",
+    ]
+
+
 def qemu_command(kernel, initramfs, variant, qmp, append):
     kvm = os.access("/dev/kvm", os.W_OK) and re.search(r"^flags.* (vmx|svm)( |$)", open("/proc/cpuinfo").read(), re.M)
     accel = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=64", "-cpu", "max"]
@@ -196,10 +220,7 @@ def qemu_command(kernel, initramfs, variant, qmp, append):
         "-append", f"console=ttyS0 loglevel=7 printk.devkmsg=on panic=-1 memhp_default_state=online_movable rcupdate.rcu_expedited=1 "
         f"{variant.cmdline} suites={variant.suites} {append}",
         "-serial", "stdio", "-qmp", f"unix:{qmp},server=on,wait=off",
-        "-object", f"{variant.backend},id=mem0,size={region},reserve=off",
-        "-device", f"virtio-mem-pci,id=vm0,memdev=mem0,node=0,requested-size=0,block-size={variant.block}",
-        "-object", f"memory-backend-ram,id=mem1,size={SHARED},reserve=off",
-        "-device", f"virtio-mem-pci,id=vm1,memdev=mem1,node=0,requested-size={SHARED},block-size=2M",
+        *([] if isinstance(variant, FakeVariant) else virtio_mem(variant)),
         "-numa", "node,nodeid=0,memdev=base", "-object", f"memory-backend-ram,id=base,size={memory_mib}M",
         *([] if variant.reboot else ["-no-reboot"]), *variant.qemu,
     ]
@@ -275,7 +296,7 @@ def run_variant(name, options, initramfs, workdir):
         proc.wait()
         if os.path.exists(qmp_path):
             os.unlink(qmp_path)
-    splats = [line for line in lines if SPLAT.search(line) and not (variant.allowed and variant.allowed in line)]
+    splats = [line for line in lines if SPLAT.search(line) and not any(word in line for word in variant.allowed)]
     results.append((planned is not None and planned == len(results), "all tests were run"))
     results.append((not splats, "no kernel warning" + "".join(f" [{s[:100]}]" for s in splats[:3])))
     results.append((any(variant.expected in line for line in lines), f"the log says '{variant.expected}'"))

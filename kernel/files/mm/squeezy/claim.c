@@ -152,6 +152,16 @@ bool squeezy_waiting(void)
 	return !list_empty_careful(&waiters);
 }
 
+/* Those that were told EAGAIN try again. */
+static void tell_wanting(void)
+{
+	struct squeezy_memcg *memcg;
+
+	lockdep_assert_held(&squeezy_lock);
+	list_for_each_entry(memcg, &wanting, wants)
+		cgroup_file_notify(&memcg->file);
+}
+
 /**
  * squeezy_make_claimable - every page of a partition is free and nobody's
  *
@@ -160,7 +170,6 @@ bool squeezy_waiting(void)
  */
 void squeezy_make_claimable(struct squeezy_partition *p)
 {
-	struct squeezy_memcg *wanting_memcg;
 	struct claim_waiter *w;
 
 	squeezy_set_state(p, SQUEEZY_POPULATED);
@@ -171,8 +180,7 @@ void squeezy_make_claimable(struct squeezy_partition *p)
 		wake_waiter(w, 0);
 		return;
 	}
-	list_for_each_entry(wanting_memcg, &wanting, wants)
-		cgroup_file_notify(&wanting_memcg->file);
+	tell_wanting();
 }
 
 /**
@@ -185,6 +193,7 @@ void squeezy_fail_waiters(void)
 	spin_lock(&squeezy_lock);
 	list_for_each_entry_safe(w, next, &waiters, node)
 		wake_waiter(w, -ENODEV);
+	tell_wanting();
 	spin_unlock(&squeezy_lock);
 }
 

@@ -19,6 +19,7 @@
  *   virtio.c     requests to the virtio-mem device
  *   delay.c      for tests: a fault held between allocation and charge
  *   trace.c      tracepoints (include/trace/events/squeezy.h)
+ *   fake/        a device that misbehaves (CONFIG_SQUEEZY_FAKE_DEVICE)
  *   sysfs.c      /sys/kernel/mm/squeezy
  *   check.c      is every page and count what it may be (CONFIG_SQUEEZY_DEBUG)
  *   debug.c      /sys/kernel/debug/squeezy (CONFIG_SQUEEZY_DEBUG)
@@ -282,17 +283,20 @@ int squeezy_map_init(void);
 bool squeezy_map_needs_memory(void);
 void squeezy_map_set_demand(unsigned int nr);
 void squeezy_map_kick(void);
+void squeezy_map_stop(void);
 void squeezy_map_balance(void);
 
 /* mover.c */
 int squeezy_mover_start(void);
 void squeezy_mover_stop(void);
+int squeezy_mover_take_back(void);
 void squeezy_mover_kick(void);
 void squeezy_mover_device_changed(void);
 
 /* request.c */
 extern unsigned int squeezy_request_us;		/* what one may take; 0: any time */
 void squeezy_request_reset(void);
+void squeezy_request_forget(void);
 bool squeezy_request_plug(struct squeezy_partition *first, unsigned int nr);
 bool squeezy_request_unplug(struct squeezy_partition *last, unsigned int nr);
 int squeezy_request_result(void);
@@ -300,6 +304,9 @@ unsigned int squeezy_partition_blocks(void);
 
 /* virtio.c */
 void squeezy_device_refresh(void);
+#ifdef CONFIG_SQUEEZY_FAKE_DEVICE
+extern u32 squeezy_answer_timeout_ms;
+#endif
 u64 squeezy_device_requested(void);
 bool squeezy_device_usable(u64 end);
 bool squeezy_device_alive(void);

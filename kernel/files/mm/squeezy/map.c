@@ -364,6 +364,14 @@ void squeezy_map_kick(void)
 }
 
 /**
+ * squeezy_map_stop - wait until no map is being made; the next kick goes on
+ */
+void squeezy_map_stop(void)
+{
+	cancel_delayed_work_sync(&mapper);
+}
+
+/**
  * squeezy_map_balance - a partition has got its memory or has returned it
  */
 void squeezy_map_balance(void)

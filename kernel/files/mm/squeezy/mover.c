@@ -271,21 +271,28 @@ static struct squeezy_partition *last_in_state(enum squeezy_state state)
 	return NULL;
 }
 
-/* A free partition that nobody waits for; it may be claimed under our hands. */
+/* It may be claimed under our hands. */
+static bool grab(struct squeezy_partition *p)
+{
+	bool grabbed;
+
+	spin_lock(&squeezy_lock);
+	grabbed = p->state == SQUEEZY_POPULATED;
+	if (grabbed)
+		squeezy_set_state(p, SQUEEZY_DRAINING);
+	spin_unlock(&squeezy_lock);
+	return grabbed;
+}
+
+/* A free partition that nobody waits for. */
 static struct squeezy_partition *grab_spare(void)
 {
 	struct squeezy_partition *p;
-	bool grabbed = false;
 
-	while (!grabbed && (p = last_in_state(SQUEEZY_POPULATED))) {
-		spin_lock(&squeezy_lock);
-		if (p->state == SQUEEZY_POPULATED) {
-			squeezy_set_state(p, SQUEEZY_DRAINING);
-			grabbed = true;
-		}
-		spin_unlock(&squeezy_lock);
-	}
-	return grabbed ? p : NULL;
+	do {
+		p = last_in_state(SQUEEZY_POPULATED);
+	} while (p && !grab(p));
+	return p;
 }
 
 /* The released before spares; highest first. Who waits for a claim is served before. */
@@ -512,7 +519,7 @@ int squeezy_mover_start(void)
 	/* Milliseconds of work that somebody waits for. */
 	sched_set_fifo_low(mover);
 	wake_up_process(mover);
-	squeezy_map_balance();
+	squeezy_map_kick();
 	return 0;
 }
 
@@ -521,6 +528,39 @@ void squeezy_mover_stop(void)
 	if (!IS_ERR_OR_NULL(mover))
 		kthread_stop(mover);
 	mover = NULL;
+}
+
+/**
+ * squeezy_mover_take_back - park what nobody uses of a device that is gone
+ *
+ * There is no mover. The next device has nothing plugged.
+ *
+ * Return: 0, or -EBUSY if somebody uses a partition.
+ */
+int squeezy_mover_take_back(void)
+{
+	struct squeezy_partition *p;
+	int rc = 0;
+
+	squeezy_request_forget();
+	settle_run();
+	squeezy_map_stop();
+	for_each_squeezy_partition(p)
+		if (squeezy_get_state(p) == SQUEEZY_CLAIMED)
+			return -EBUSY;
+	for_each_squeezy_partition(p) {
+		if (squeezy_get_state(p) == SQUEEZY_RELEASED || grab(p))
+			drain(p);
+		if (squeezy_state_has_pages(squeezy_get_state(p)))
+			rc = -EBUSY;
+	}
+	if (rc)
+		return rc;
+	for_each_squeezy_partition(p) {
+		WRITE_ONCE(p->plugged_blocks, 0);
+		p->populating = false;
+	}
+	return 0;
 }
 
 #ifdef CONFIG_SQUEEZY_KUNIT_TEST

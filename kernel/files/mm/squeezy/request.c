@@ -44,6 +44,15 @@ void squeezy_request_reset(void)
 	WRITE_ONCE(bounds[1], 0);
 }
 
+/**
+ * squeezy_request_forget - there is another device; nobody answers any more
+ */
+void squeezy_request_forget(void)
+{
+	request.pending = false;
+	squeezy_request_reset();
+}
+
 unsigned int squeezy_partition_blocks(void)
 {
 	return squeezy_layout.bytes / squeezy_layout.block_size;

@@ -31,12 +31,21 @@
 #define ANSWER_TIMEOUT_MS 60000
 #define UNPLUG_ALL_RETRIES 50
 #define UNPLUG_ALL_RETRY_MS 100
+#define CONFIG_READ_TRIES 10
+/* Found in a buffer that the device gives back without having written to it. */
+#define NO_RESPONSE U16_MAX
+
+#ifdef CONFIG_SQUEEZY_FAKE_DEVICE
+/* Tests of a device that never answers shorten it. */
+u32 squeezy_answer_timeout_ms = ANSWER_TIMEOUT_MS;
+#else
+#define squeezy_answer_timeout_ms ANSWER_TIMEOUT_MS
+#endif
 
 struct squeezy_device {
 	struct virtio_device *vdev;
 	struct virtqueue *vq;
 	wait_queue_head_t answered;
-	struct resource *region;
 	u64 addr;
 	u64 region_size;
 	bool dead;			/* no more requests */
@@ -57,6 +66,8 @@ struct squeezy_device {
  * Freed only while there is no mover; everybody else holds squeezy_lock.
  */
 static struct squeezy_device *device;
+/* Of the device, or of the last one: memory maps in it outlive it. */
+static struct resource *region;
 
 bool squeezy_device_alive(void)
 {
@@ -65,26 +76,53 @@ bool squeezy_device_alive(void)
 	return d && !READ_ONCE(d->dead);
 }
 
-/* A 64 bit field may be read in two halves, and the device changes it when it likes. */
-#define read_stable(vdev, field, ret) do {					\
-	u64 _before;								\
-										\
-	virtio_cread_le(vdev, struct virtio_mem_config, field, ret);		\
-	do {									\
-		_before = *(ret);						\
-		virtio_cread_le(vdev, struct virtio_mem_config, field, ret);	\
-	} while (*(ret) != _before);						\
-} while (0)
+static int give_up(struct squeezy_device *d, const char *why)
+{
+	WRITE_ONCE(d->dead, true);
+	squeezy_count(SQUEEZY_REQUESTS_REFUSED);
+	squeezy_fail_waiters();
+	dev_err(&d->vdev->dev, "%s: no more memory is plugged or unplugged\n", why);
+	return -EIO;
+}
+
+/*
+ * A 64 bit field may be read in two halves while the device changes it. One
+ * that changes all the time would keep virtio_cread_le() for ever; what is
+ * read last is good enough then, as another interrupt follows.
+ */
+static u64 read_config(struct virtio_device *vdev, unsigned int offset)
+{
+	const struct virtio_config_ops *ops = vdev->config;
+	u32 before, after = ops->generation ? ops->generation(vdev) : 0;
+	unsigned int tries = CONFIG_READ_TRIES;
+	__le64 value;
+
+	do {
+		before = after;
+		ops->get(vdev, offset, &value, sizeof(value));
+		after = ops->generation ? ops->generation(vdev) : 0;
+	} while (after != before && --tries);
+	return le64_to_cpu(value);
+}
+
+#define READ_CONFIG(vdev, field) read_config(vdev, offsetof(struct virtio_mem_config, field))
 
 /**
- * squeezy_device_refresh - read what the device wants
+ * squeezy_device_refresh - read what the device wants, and whether it is well
  *
  * Only needed after it has said that something changed.
  */
 void squeezy_device_refresh(void)
 {
-	read_stable(device->vdev, requested_size, &device->requested_size);
-	read_stable(device->vdev, usable_region_size, &device->usable_region_size);
+	struct virtio_device *vdev = device->vdev;
+
+	if (virtqueue_is_broken(device->vq) ||
+	    vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET) {
+		give_up(device, "the device has failed");
+		return;
+	}
+	device->requested_size = READ_CONFIG(vdev, requested_size);
+	device->usable_region_size = READ_CONFIG(vdev, usable_region_size);
 }
 
 u64 squeezy_device_requested(void)
@@ -99,7 +137,7 @@ u64 squeezy_device_requested(void)
  */
 bool squeezy_device_usable(u64 end)
 {
-	return end <= device->addr + device->usable_region_size;
+	return end - device->addr <= device->usable_region_size;
 }
 
 static void device_answered(struct virtqueue *vq)
@@ -113,15 +151,6 @@ static void device_answered(struct virtqueue *vq)
 static void device_config_changed(struct virtio_device *vdev)
 {
 	squeezy_mover_device_changed();
-}
-
-static int give_up(struct squeezy_device *d, const char *why)
-{
-	WRITE_ONCE(d->dead, true);
-	squeezy_count(SQUEEZY_REQUESTS_REFUSED);
-	squeezy_fail_waiters();
-	dev_err(&d->vdev->dev, "%s: no more memory is plugged or unplugged\n", why);
-	return -EIO;
 }
 
 static void trace_answer(struct squeezy_device *d)
@@ -145,11 +174,14 @@ static int read_response(struct squeezy_device *d)
 	case VIRTIO_MEM_RESP_BUSY:
 		squeezy_count(SQUEEZY_REQUESTS_REFUSED);
 		return -EBUSY;
-	default:
+	case VIRTIO_MEM_RESP_ERROR:
 		squeezy_count(SQUEEZY_REQUESTS_REFUSED);
 		dev_err_once(&d->vdev->dev, "request type %u refused as wrong\n",
 			     virtio16_to_cpu(d->vdev, d->request.type));
 		return -EINVAL;
+	default:
+		/* Perhaps an old answer once more, and the request is still to be served. */
+		return give_up(d, "an answer is none");
 	}
 }
 
@@ -165,12 +197,13 @@ static int send_request(struct squeezy_device *d, u16 type, u64 addr, u16 nr_blo
 		.u.plug.addr = cpu_to_virtio64(d->vdev, addr),
 		.u.plug.nb_blocks = cpu_to_virtio16(d->vdev, nr_blocks),
 	};
+	d->response.type = cpu_to_virtio16(d->vdev, NO_RESPONSE);
 	sg_init_one(&out, &d->request, sizeof(d->request));
 	sg_init_one(&in, &d->response, sizeof(d->response));
 	if (virtqueue_add_sgs(d->vq, sgs, 1, 1, d, GFP_KERNEL) < 0)
-		return give_up(d, "the request queue is full");
+		return give_up(d, "the device takes no request");
 	d->pending = true;
-	d->deadline = jiffies + msecs_to_jiffies(ANSWER_TIMEOUT_MS);
+	d->deadline = jiffies + msecs_to_jiffies(squeezy_answer_timeout_ms);
 	d->sent_ns = ktime_get_ns();
 	virtqueue_kick(d->vq);
 	return 0;
@@ -236,7 +269,7 @@ static int send_and_wait(struct squeezy_device *d, u16 type)
 	if (rc)
 		return rc;
 	wait_event_timeout(d->answered, (rc = look_for_answer(d)) != -EINPROGRESS,
-			   msecs_to_jiffies(ANSWER_TIMEOUT_MS));
+			   msecs_to_jiffies(squeezy_answer_timeout_ms));
 	return rc == -EINPROGRESS ? give_up(d, "a request got no answer") : rc;
 }
 
@@ -244,10 +277,8 @@ static int send_and_wait(struct squeezy_device *d, u16 type)
 static int unplug_all(struct squeezy_device *d)
 {
 	int tries, rc = -EBUSY;
-	u64 plugged;
 
-	virtio_cread_le(d->vdev, struct virtio_mem_config, plugged_size, &plugged);
-	if (!plugged)
+	if (!READ_CONFIG(d->vdev, plugged_size))
 		return 0;
 	for (tries = 0; rc == -EBUSY && tries < UNPLUG_ALL_RETRIES; tries++) {
 		if (tries)
@@ -263,42 +294,28 @@ static u64 partitions_start(struct squeezy_device *d)
 	return ALIGN(d->addr, memory_block_size_bytes());
 }
 
-/* At the place of the one that has been removed; memory maps may still be there. */
-static bool is_back(struct squeezy_device *d)
-{
-	return device->removed && device->addr == d->addr && device->region_size == d->region_size;
-}
-
 static bool is_ours(struct squeezy_device *d)
 {
 	u64 need = partitions_start(d) - d->addr + squeezy_layout.bytes * squeezy_layout.count;
 
-	return squeezy_layout.count && !is_kdump_kernel() && (!device || is_back(d)) &&
+	return squeezy_layout.count && !is_kdump_kernel() && (!device || device->removed) &&
 	       d->region_size >= need && d->region_size < need + memory_block_size_bytes();
 }
 
-/* Is anything in use that only the removed device could tell us about? */
-static bool any_plugged(void)
-{
-	struct squeezy_partition *p;
-
-	for_each_squeezy_partition(p)
-		if (READ_ONCE(p->plugged_blocks))
-			return true;
-	return false;
-}
-
-/* The device that was removed has come back: what we know of the old one goes. */
-static int forget_old(struct squeezy_device *d)
+/* The device before this one has been removed. Its memory may still be in use, though. */
+static int forget_old(void)
 {
 	struct squeezy_device *old = device;
+	int rc;
 
 	if (!old)
 		return 0;
-	if (any_plugged())
-		return -EBUSY;
 	squeezy_mover_stop();
-	d->region = old->region;
+	rc = squeezy_mover_take_back();
+	if (rc) {
+		squeezy_mover_start();
+		return rc;
+	}
 	spin_lock(&squeezy_lock);
 	WRITE_ONCE(device, NULL);
 	spin_unlock(&squeezy_lock);
@@ -311,13 +328,13 @@ static int check_device(struct squeezy_device *d, u64 block_size)
 	struct range pluggable = mhp_get_pluggable_range(true);
 
 	if (!is_power_of_2(block_size) || block_size < PAGE_SIZE ||
-	    !IS_ALIGNED(squeezy_layout.bytes, block_size) ||
-	    !IS_ALIGNED(partitions_start(d), block_size)) {
-		dev_err(&d->vdev->dev, "block size %llu does not divide the partition size %llu\n",
-			block_size, squeezy_layout.bytes);
+	    !IS_ALIGNED(squeezy_layout.bytes, block_size) || !IS_ALIGNED(d->addr, block_size)) {
+		dev_err(&d->vdev->dev, "block size %llu does not divide the partition size %llu and the address %#llx\n",
+			block_size, squeezy_layout.bytes, d->addr);
 		return -EINVAL;
 	}
-	if (d->addr < pluggable.start || d->addr + d->region_size - 1 > pluggable.end) {
+	if (d->addr < pluggable.start || d->addr > pluggable.end ||
+	    d->region_size - 1 > pluggable.end - d->addr) {
 		dev_err(&d->vdev->dev, "the region at %#llx is outside the addressable memory\n",
 			d->addr);
 		return -EINVAL;
@@ -325,16 +342,26 @@ static int check_device(struct squeezy_device *d, u64 block_size)
 	return 0;
 }
 
-static int bind_partitions(struct squeezy_device *d)
+static bool any_map(void)
 {
 	struct squeezy_partition *p;
-	u64 block_size;
-	int rc;
 
-	virtio_cread_le(d->vdev, struct virtio_mem_config, block_size, &block_size);
-	rc = check_device(d, block_size);
+	for_each_squeezy_partition(p)
+		if (squeezy_get_state(p) != SQUEEZY_ABSENT)
+			return true;
+	return false;
+}
+
+static int bind_partitions(struct squeezy_device *d)
+{
+	u64 block_size = READ_CONFIG(d->vdev, block_size);
+	struct squeezy_partition *p;
+	int rc = check_device(d, block_size);
+
 	if (rc)
 		return rc;
+	if (squeezy_layout.start != partitions_start(d) && any_map())
+		return -EBUSY;
 	squeezy_layout.start = partitions_start(d);
 	squeezy_layout.block_size = block_size;
 	for_each_squeezy_partition(p)
@@ -345,19 +372,25 @@ static int bind_partitions(struct squeezy_device *d)
 /* The device's own resource keeps /dev/mem and other drivers out of the region. */
 static int reserve_region(struct squeezy_device *d)
 {
-	if (d->region)
+	if (region && region->start == d->addr && resource_size(region) == d->region_size)
 		return 0;
-	d->region = __request_mem_region(d->addr, d->region_size, "squeezy",
-					 IORESOURCE_SYSTEM_RAM | IORESOURCE_EXCLUSIVE);
-	if (!d->region)
+	if (region && any_map())
 		return -EBUSY;
-	d->region->flags &= ~IORESOURCE_BUSY;
+	if (region) {
+		release_resource(region);
+		kfree(region);
+	}
+	region = __request_mem_region(d->addr, d->region_size, "squeezy",
+				      IORESOURCE_SYSTEM_RAM | IORESOURCE_EXCLUSIVE);
+	if (!region)
+		return -EBUSY;
+	region->flags &= ~IORESOURCE_BUSY;
 	return 0;
 }
 
 static int device_start(struct squeezy_device *d)
 {
-	int rc = forget_old(d);
+	int rc = forget_old();
 
 	if (!rc)
 		rc = bind_partitions(d);
@@ -426,8 +459,8 @@ static int squeezy_probe(struct virtio_device *vdev)
 		return -ENOMEM;
 	d->vdev = vdev;
 	init_waitqueue_head(&d->answered);
-	virtio_cread_le(vdev, struct virtio_mem_config, addr, &d->addr);
-	virtio_cread_le(vdev, struct virtio_mem_config, region_size, &d->region_size);
+	d->addr = READ_CONFIG(vdev, addr);
+	d->region_size = READ_CONFIG(vdev, region_size);
 	if (!is_ours(d)) {
 		decline(d);
 		return -ENODEV;
@@ -456,6 +489,7 @@ static void squeezy_remove(struct virtio_device *vdev)
 
 	WRITE_ONCE(d->dead, true);
 	if (device != d) {
+		virtio_reset_device(vdev);
 		kfree(d);
 		return;
 	}

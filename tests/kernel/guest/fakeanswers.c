@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A device that refuses, stalls, lies or goes away while requests are in flight. */
+#include "fake.h"
+#include "suite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LEN(array) (sizeof(array) / sizeof((array)[0]))
+#define PAGE 4096ul
+
+static const char *const refusals[] = { "nack", "busy", "error" };
+
+/* Fills three quarters of the partition with zeroes expected before, a value after. */
+static void use_partition(void *arg)
+{
+	size_t bytes = partition_bytes * 3 / 4;
+	char *mem = map_anon(bytes);
+
+	for (size_t i = 0; i < bytes; i += PAGE) {
+		for (size_t j = 0; j < PAGE; j += sizeof(long))
+			CHECK(*(long *)(mem + i + j) == 0);
+		mem[i] = 0x55;
+	}
+}
+
+static void claim_and_use(const char *cgroup)
+{
+	claim_new(cgroup);
+	CHECK(run_in(cgroup, use_partition, NULL) == 0);
+	cg_end(cgroup);
+}
+
+static void test_honest(void)
+{
+	fake_start();
+	fake_populate(partition_count);
+	claim_and_use("a");
+	fake_populate(1);
+	claim_and_use("a");
+	fake_end();
+}
+
+static bool refused_since(void *arg)
+{
+	return counter("requests_refused") >= *(uint64_t *)arg;
+}
+
+static void wait_refused(uint64_t until)
+{
+	CHECK_MSG(wait_until(refused_since, &until, 20000), "%lu requests refused, not %lu",
+		  (unsigned long)counter("requests_refused"), (unsigned long)until);
+}
+
+static void claim_for_a(void *arg)
+{
+	CHECK(cg_write("a", "memory.squeezy", "auto") == *(int *)arg);
+}
+
+/* Refused a few times, then not: the claim that waits meanwhile is served. */
+static void test_plug_refused(void)
+{
+	int expected = 0;
+	char script[32];
+
+	fake_start();
+	for (size_t i = 0; i < LEN(refusals); i++) {
+		uint64_t refused = counter("requests_refused");
+		pid_t pid;
+
+		snprintf(script, sizeof(script), "%s:3", refusals[i]);
+		fake_write("answers", script);
+		CHECK(cg_make("a") == 0);
+		pid = start_in(NULL, claim_for_a, &expected);
+		wait_blocked(pid);
+		fake_request(partition_bytes);
+		CHECK(wait_for(pid) == 0);
+		CHECK(counter("requests_refused") == refused + 3);
+		CHECK(run_in("a", use_partition, NULL) == 0);
+		cg_end("a");
+		fake_populate(0);
+	}
+	fake_end();
+}
+
+static void test_unplug_refused(void)
+{
+	char script[32];
+
+	fake_start();
+	for (size_t i = 0; i < LEN(refusals); i++) {
+		uint64_t refused = counter("requests_refused");
+
+		fake_populate(1);
+		claim_and_use("a");
+		wait_state(0, "populated");
+		snprintf(script, sizeof(script), "%s:3", refusals[i]);
+		fake_write("answers", script);
+		fake_populate(0);
+		CHECK(counter("requests_refused") == refused + 3);
+		CHECK(has_state(0, "parked"));
+	}
+	fake_end();
+}
+
+/* Wanted again while the device still refuses to take it: it was never away. */
+static void test_unplug_refused_and_wanted_again(void)
+{
+	uint64_t refused;
+
+	fake_start();
+	fake_populate(1);
+	refused = counter("requests_refused");
+	fake_write("answers", "busy:200");
+	fake_request(0);
+	wait_refused(refused + 2);
+	CHECK(has_state(0, "parked"));
+	fake_populate(1);
+	claim_and_use("a");
+	fake_write("answers", " ");
+	fake_end();
+}
+
+/* Wanted no more while the device still refuses to give it. */
+static void test_plug_refused_and_given_up(void)
+{
+	uint64_t refused;
+
+	fake_start();
+	refused = counter("requests_refused");
+	fake_write("answers", "nack:200");
+	fake_request(partition_count * partition_bytes);
+	wait_refused(refused + 2);
+	fake_populate(0);
+	fake_write("answers", " ");
+	fake_end();
+}
+
+/* Some requests are served and some are not, in both directions. */
+static void test_refused_in_between(void)
+{
+	fake_start();
+	for (int round = 0; round < 3; round++) {
+		fake_write("answers", "ack nack ack busy ack ack error ack nack ack busy:2 ack:3 error");
+		fake_populate(partition_count);
+		claim_and_use("a");
+		fake_write("answers", "ack busy ack error ack nack:2 ack ack busy ack");
+		fake_populate(0);
+	}
+	fake_end();
+}
+
+/* What is being plugged is nobody's until the device says so. */
+static void test_late(void)
+{
+	fake_start();
+	fake_write("answers", "late:300");
+	fake_request(partition_bytes);
+	CHECK(fake_value("plugged_bytes") == 0 && !has_state(0, "populated"));
+	fake_wait_plugged(1);
+	fake_write("answers", "late:300");
+	claim_and_use("a");
+	fake_populate(0);
+	fake_write("answers", "late:20 late:1 late:40 late:5 late:30 late:1 late:1 late:9");
+	fake_populate(partition_count);
+	fake_populate(0);
+	fake_end();
+}
+
+/*
+ * Answers after which the driver cannot trust the device any more: no further request, whoever waits is told, and a new device is
+ * as good as any.
+ */
+static void fatal_at_plug(const char *answer)
+{
+	uint64_t requests;
+	int expected = -ENODEV;
+	pid_t pid;
+
+	fake_start();
+	CHECK(cg_make("a") == 0);
+	pid = start_in(NULL, claim_for_a, &expected);
+	wait_blocked(pid);
+	fake_write("answers", answer);
+	fake_set("answer_timeout_ms", 300);
+	fake_request(partition_count * partition_bytes);
+	CHECK_MSG(wait_for(pid) == 0, "%s", answer);
+	CHECK_MSG(fake_is_given_up(), "%s", answer);
+	requests = counter("requests_plug");
+	fake_set("interrupts", 10);
+	sleep_ms(50);
+	CHECK_MSG(counter("requests_plug") == requests, "%s", answer);
+	for (unsigned int i = 0; i < partition_count; i++)
+		CHECK_MSG(has_state(i, "absent") || has_state(i, "parked"), "%s", answer);
+	cg_end("a");
+	fake_end_lost();
+}
+
+static void test_fatal_at_plug(void)
+{
+	static const char *const fatal[] = { "garbage", "short", "empty", "unwritten", "bad-id", "free-id", "never", "lost" };
+
+	for (size_t i = 0; i < LEN(fatal); i++) {
+		fatal_at_plug(fatal[i]);
+		/* The next device is trusted again. */
+		fake_start();
+		fake_populate(1);
+		claim_and_use("a");
+		fake_end();
+	}
+}
+
+/* An answer that was given twice is not the answer to the next request. */
+static void test_twice(void)
+{
+	static const char *const twice[] = { "twice", "jump" };
+
+	for (size_t i = 0; i < LEN(twice); i++) {
+		char script[32];
+
+		fake_start_coarse();
+		snprintf(script, sizeof(script), "%s late:200", twice[i]);
+		fake_write("answers", script);
+		fake_set("answer_timeout_ms", 5000);
+		CHECK(cg_make("a") == 0);
+		fake_request(partition_bytes);
+		CHECK(cg_write("a", "memory.squeezy", "auto") == 0);
+		fake_request(2 * partition_bytes);
+		fake_wait_given_up();
+		CHECK_MSG(has_state(1, "absent") || has_state(1, "parked"), "%s", twice[i]);
+		cg_end("a");
+		fake_end_lost();
+	}
+}
+
+static void test_long(void)
+{
+	fake_start();
+	fake_write("answers", "long:100");
+	fake_populate(2);
+	fake_populate(0);
+	fake_end();
+}
+
+static bool device_has(void *arg)
+{
+	return fake_value("plugged_bytes") == *(uint64_t *)arg;
+}
+
+static void wait_device_has(uint64_t bytes)
+{
+	CHECK(wait_until(device_has, &bytes, 20000));
+}
+
+/* The device does what it was asked after we have given it up. */
+static void test_after_timeout(void)
+{
+	fake_start_coarse();
+	fake_set("answer_timeout_ms", 100);
+	fake_write("answers", "late:1000");
+	fake_request(partition_bytes);
+	fake_wait_given_up();
+	wait_device_has(partition_bytes);
+	CHECK(has_state(0, "absent") || has_state(0, "parked"));
+	CHECK(fake_is_given_up());
+	fake_end_lost();
+}
+
+/* The same with a partition that is being returned: nobody may get it any more. */
+static void test_unplug_after_timeout(void)
+{
+	fake_start_coarse();
+	fake_populate(1);
+	fake_set("answer_timeout_ms", 100);
+	fake_write("answers", "late:1000");
+	fake_request(0);
+	fake_wait_given_up();
+	CHECK(has_state(0, "parked"));
+	fake_request(partition_bytes);
+	wait_device_has(0);
+	CHECK(has_state(0, "parked"));
+	CHECK(fake_is_given_up());
+	fake_end_lost();
+}
+
+/* Wrong answers to an unplug: the partition is nobody's from then on. */
+static void test_fatal_at_unplug(void)
+{
+	static const char *const fatal[] = { "garbage", "short", "empty", "unwritten", "bad-id", "free-id", "never", "lost" };
+
+	for (size_t i = 0; i < LEN(fatal); i++) {
+		fake_start();
+		fake_populate(1);
+		fake_write("answers", fatal[i]);
+		fake_set("answer_timeout_ms", 300);
+		fake_request(0);
+		fake_wait_given_up();
+		CHECK_MSG(has_state(0, "parked"), "%s", fatal[i]);
+		fake_request(partition_bytes);
+		sleep_ms(50);
+		CHECK_MSG(has_state(0, "parked"), "%s", fatal[i]);
+		fake_end_lost();
+	}
+}
+
+static void touch_before_and_after(void *arg)
+{
+	int *pipes = arg;
+	size_t bytes = partition_bytes / 4;
+	char *mem = map_anon(2 * bytes), byte = 0;
+
+	touch(mem, bytes, 1);
+	CHECK(write(pipes[1], &byte, 1) == 1);
+	CHECK(read(pipes[2], &byte, 1) == 1);
+	touch(mem + bytes, bytes, 2);
+	for (size_t i = 0; i < 2 * bytes; i += PAGE)
+		CHECK(mem[i] == (i < bytes ? 1 : 2));
+}
+
+/* Runs @fatal while a cgroup uses its partition; that goes on, and the partition serves the next one. */
+static void memory_stays(void (*fatal)(void))
+{
+	int ready[2], go[2];
+	char byte;
+	pid_t pid;
+
+	fake_start();
+	fake_populate(1);
+	claim_new("a");
+	CHECK(pipe2(ready, O_CLOEXEC) == 0 && pipe2(go, O_CLOEXEC) == 0);
+	pid = start_in("a", touch_before_and_after, (int[]){ ready[0], ready[1], go[0] });
+	CHECK(read(ready[0], &byte, 1) == 1);
+	fatal();
+	fake_wait_given_up();
+	CHECK(has_state(0, "claimed"));
+	CHECK(write(go[1], &byte, 1) == 1);
+	CHECK(wait_for(pid) == 0);
+	cg_end("a");
+	wait_state(0, "populated");
+	claim_and_use("b");
+	for (int i = 0; i < 2; i++) {
+		close(ready[i]);
+		close(go[i]);
+	}
+	fake_end_lost();
+}
+
+static void lose_by_garbage(void)
+{
+	fake_write("answers", "garbage");
+	fake_request(2 * partition_bytes);
+}
+
+static void lose_by_silence(void)
+{
+	fake_set("answer_timeout_ms", 200);
+	fake_write("answers", "never");
+	fake_request(2 * partition_bytes);
+}
+
+static void lose_by_break(void)
+{
+	fake_set("broken", 1);
+	fake_request(2 * partition_bytes);
+}
+
+static void lose_by_reset_bit(void)
+{
+	fake_set("status", 64);
+	fake_set("interrupts", 1);
+}
+
+static void lose_by_removal(void)
+{
+	fake_pull_out();
+}
+
+static bool plug_was_sent(void *arg)
+{
+	return counter("requests_plug") > *(uint64_t *)arg;
+}
+
+static void lose_by_removal_in_flight(void)
+{
+	uint64_t sent = counter("requests_plug");
+
+	fake_write("answers", "never");
+	fake_request(2 * partition_bytes);
+	CHECK(wait_until(plug_was_sent, &sent, 20000));
+	fake_pull_out();
+}
+
+static void test_memory_stays(void)
+{
+	memory_stays(lose_by_garbage);
+	memory_stays(lose_by_silence);
+	memory_stays(lose_by_break);
+	memory_stays(lose_by_reset_bit);
+}
+
+static void test_memory_stays_without_device(void)
+{
+	memory_stays(lose_by_removal);
+	memory_stays(lose_by_removal_in_flight);
+}
+
+/* Whoever waits, asleep or by poll, hears of it. */
+static void waiters_hear(void (*fatal)(void))
+{
+	struct pollfd poller = { .events = POLLPRI };
+	int expected = -ENODEV;
+	char text[16];
+	pid_t pid;
+
+	fake_start();
+	CHECK(cg_make("a") == 0);
+	CHECK(cg_make("b") == 0);
+	CHECK(cg_write_nonblock("b", "memory.squeezy", "auto") == -EAGAIN);
+	poller.fd = open("/sys/fs/cgroup/b/memory.squeezy", O_RDONLY | O_CLOEXEC);
+	CHECK(poller.fd >= 0 && read(poller.fd, text, sizeof(text)) > 0);
+	pid = start_in(NULL, claim_for_a, &expected);
+	wait_blocked(pid);
+	fatal();
+	CHECK(wait_for(pid) == 0);
+	CHECK(poll(&poller, 1, 20000) == 1);
+	close(poller.fd);
+	CHECK(cg_write_nonblock("b", "memory.squeezy", "auto") == -ENODEV);
+	cg_end("a");
+	cg_end("b");
+	fake_end_lost();
+}
+
+static void test_waiters_hear(void)
+{
+	waiters_hear(lose_by_garbage);
+	waiters_hear(lose_by_silence);
+	waiters_hear(lose_by_break);
+	waiters_hear(lose_by_reset_bit);
+	waiters_hear(lose_by_removal);
+	waiters_hear(lose_by_removal_in_flight);
+}
+
+const struct test fakeanswers_tests[] = {
+	{ "an honest device", test_honest },
+	{ "plug refused, then not", test_plug_refused },
+	{ "unplug refused, then not", test_unplug_refused },
+	{ "unplug refused, then wanted again", test_unplug_refused_and_wanted_again },
+	{ "plug refused, then not wanted", test_plug_refused_and_given_up },
+	{ "requests refused in between", test_refused_in_between },
+	{ "late answers", test_late },
+	{ "an answer with a long length", test_long },
+	{ "a plug answered as no device may ends the requests", test_fatal_at_plug },
+	{ "an answer given twice", test_twice },
+	{ "a plug that is done after the time-out", test_after_timeout },
+	{ "waiting claims hear that the device is gone", test_waiters_hear },
+	{ "an unplug that is done after the time-out", test_unplug_after_timeout },
+	{ "an unplug answered as no device may ends the requests", test_fatal_at_unplug },
+	{ "memory in use outlives the device's last answer", test_memory_stays },
+	{ "memory in use outlives the device", test_memory_stays_without_device },
+	{ NULL, NULL },
+};
