@@ -376,7 +376,8 @@ void squeezy_map_stop(void)
  */
 void squeezy_map_balance(void)
 {
-	if (READ_ONCE(squeezy_keep_memmap) < squeezy_layout.count || READ_ONCE(squeezy_prepare_memmap))
+	if (READ_ONCE(squeezy_keep_memmap) < squeezy_layout.count ||
+	    READ_ONCE(squeezy_prepare_memmap))
 		squeezy_map_kick();
 }
 

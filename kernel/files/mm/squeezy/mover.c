@@ -137,8 +137,9 @@ static bool can_plug(struct squeezy_partition *p)
 {
 	enum squeezy_state state = squeezy_get_state(p);
 
-	return (state == SQUEEZY_PARKED || (state == SQUEEZY_ABSENT && squeezy_map_needs_memory())) &&
-	       !is_full(p) && due(p) &&
+	if (state != SQUEEZY_PARKED && !(state == SQUEEZY_ABSENT && squeezy_map_needs_memory()))
+		return false;
+	return !is_full(p) && due(p) &&
 	       squeezy_device_usable(PFN_PHYS(p->start_pfn) + squeezy_layout.bytes);
 }
 

@@ -104,7 +104,10 @@ bool squeezy_poison_take(struct squeezy_partition *p, unsigned long missing)
 	for (i = 0; i < p->nr_poisoned; i++)
 		if (!is_lost(pfn_to_page(p->poisoned[i])))
 			return false;
-	/* A walker that speculates may be in the way: lost pages with and without reference are the same. */
+	/*
+	 * A walker that speculates may be in the way: lost pages with and
+	 * without reference are the same.
+	 */
 	for (i = 0; i < p->nr_poisoned; i++) {
 		page = pfn_to_page(p->poisoned[i]);
 		if (page_ref_count(page) && !page_ref_freeze(page, 1))
