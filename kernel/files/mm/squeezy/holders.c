@@ -104,7 +104,7 @@ static int walk_chunk(unsigned long *pfn, unsigned long end, squeezy_visit_t vis
 }
 
 /**
- * squeezy_for_each_used - visit the pages of a partition that are not free
+ * squeezy_visit_used - visit the pages of a partition that are not free
  * @p: partition in any state
  * @pfn: where to start; on return, where to go on
  * @visit: may sleep; anything but 0 ends the walk
@@ -116,8 +116,8 @@ static int walk_chunk(unsigned long *pfn, unsigned long end, squeezy_visit_t vis
  * Return: what @visit returned last, -ENOENT if the partition has been parked,
  * or -EINTR.
  */
-int squeezy_for_each_used(struct squeezy_partition *p, unsigned long *pfn,
-			  squeezy_visit_t visit, void *arg)
+int squeezy_visit_used(struct squeezy_partition *p, unsigned long *pfn,
+		       squeezy_visit_t visit, void *arg)
 {
 	unsigned long end = p->start_pfn + squeezy_layout.pages;
 	int rc = 0;
@@ -151,7 +151,7 @@ int squeezy_holders_count(struct squeezy_partition *p, unsigned long *pages)
 {
 	unsigned long pfn = p->start_pfn;
 
-	return squeezy_for_each_used(p, &pfn, add_up, pages);
+	return squeezy_visit_used(p, &pfn, add_up, pages);
 }
 
 struct mappers {
@@ -222,7 +222,7 @@ int squeezy_holders_mappers(struct squeezy_partition *p, char *buf)
 	unsigned int i;
 	int len = 0, rc;
 
-	rc = squeezy_for_each_used(p, &pfn, note_mappers, &m);
+	rc = squeezy_visit_used(p, &pfn, note_mappers, &m);
 	if (rc == -EINTR)
 		return rc;
 	for (i = 0; i < m.count; i++)

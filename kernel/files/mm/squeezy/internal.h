@@ -258,8 +258,8 @@ struct squeezy_used {
 typedef int (*squeezy_visit_t)(const struct squeezy_used *used, void *arg);
 
 const char *squeezy_holder_name(enum squeezy_holder holder);
-int squeezy_for_each_used(struct squeezy_partition *p, unsigned long *pfn,
-			  squeezy_visit_t visit, void *arg);
+int squeezy_visit_used(struct squeezy_partition *p, unsigned long *pfn,
+		       squeezy_visit_t visit, void *arg);
 int squeezy_holders_count(struct squeezy_partition *p, unsigned long *pages);
 int squeezy_holders_mappers(struct squeezy_partition *p, char *buf);
 

@@ -112,7 +112,7 @@ static int take_pages(struct squeezy_partition *p)
 	for (tries = 0; squeezy_zone_take_fresh(p); tries++) {
 		if (tries == TAKE_TRIES)
 			return -EBUSY;
-		msleep(1);
+		usleep_range(1000, 2000);
 	}
 	squeezy_zone_park(p);
 	return 0;
@@ -276,7 +276,8 @@ static struct squeezy_partition *lowest_absent(bool (*fits)(struct squeezy_parti
 
 static struct squeezy_partition *next_to_map(void)
 {
-	unsigned int prepare = min(READ_ONCE(squeezy_prepare_memmap), READ_ONCE(squeezy_keep_memmap));
+	unsigned int prepare = min(READ_ONCE(squeezy_prepare_memmap),
+				   READ_ONCE(squeezy_keep_memmap));
 	struct squeezy_partition *p = lowest_absent(is_wanted);
 
 	if (!p && !squeezy_map_needs_memory() && squeezy_device_alive() && count_spares() < prepare)

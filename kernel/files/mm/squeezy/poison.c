@@ -73,7 +73,7 @@ void squeezy_poison_find(struct squeezy_partition *p, unsigned long pages)
 	list.pfns = kvmalloc_array(pages, sizeof(*list.pfns), GFP_KERNEL);
 	if (!list.pfns)
 		return;
-	rc = squeezy_for_each_used(p, &pfn, note_poison, &list);
+	rc = squeezy_visit_used(p, &pfn, note_poison, &list);
 	if (rc) {
 		kvfree(list.pfns);
 		return;

@@ -131,7 +131,7 @@ static bool evict_batch(struct squeezy_partition *p, unsigned long *pfn)
 		.reason = MR_MEMORY_HOTPLUG,
 	};
 	struct evictees e = { .folios = LIST_HEAD_INIT(e.folios) };
-	int more = squeezy_for_each_used(p, pfn, isolate, &e);
+	int more = squeezy_visit_used(p, pfn, isolate, &e);
 	unsigned int moved = 0;
 
 	if (!e.pages)
