@@ -257,7 +257,8 @@ static int claim_wait(struct kernfs_open_file *of, struct claim_waiter *w)
 
 	squeezy_mover_kick();
 	kernfs_break_active_protection(of->kn);
-	rc = wait_for_completion_state(&w->done, TASK_KILLABLE | TASK_FREEZABLE);
+	/* "Unsafe": of->mutex is held, for which only other users of this descriptor wait. */
+	rc = wait_for_completion_state(&w->done, TASK_KILLABLE | TASK_FREEZABLE_UNSAFE);
 	if (rc) {
 		spin_lock(&squeezy_lock);
 		if (!list_empty(&w->node)) {
