@@ -217,7 +217,7 @@ def qemu_command(kernel, initramfs, variant, qmp, append):
         "qemu-system-x86_64", "-M", "q35,usb=off", *accel, "-smp", "2", "-nodefaults", "-no-user-config", "-display", "none",
         "-m", f"size={memory_mib}M,slots=2,maxmem={memory_mib * MIB + region + SHARED + 1024 * MIB}",
         "-kernel", kernel, "-initrd", initramfs,
-        "-append", f"console=ttyS0 loglevel=7 printk.devkmsg=on panic=-1 memhp_default_state=online_movable rcupdate.rcu_expedited=1 "
+        "-append", f"console=ttyS0 loglevel=7 printk.devkmsg=on panic=-1 no_timer_check memhp_default_state=online_movable rcupdate.rcu_expedited=1 "
         f"{variant.cmdline} suites={variant.suites} {append}",
         "-serial", "stdio", "-qmp", f"unix:{qmp},server=on,wait=off",
         *([] if isinstance(variant, FakeVariant) else virtio_mem(variant)),
