@@ -53,6 +53,8 @@ static void end_slot(struct slot *s)
 {
 	if (s->pid) {
 		CHECK(cg_write(s->cgroup, "cgroup.kill", "1") == 0);
+		/* It may not have come into the cgroup yet. */
+		kill(s->pid, SIGKILL);
 		wait_for(s->pid);
 		cg_end(s->cgroup);
 	}
