@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "cli/bench-invoke.h"
@@ -64,35 +65,20 @@ static int await_port(struct bench_daemon *daemon, const char *log, struct err *
 	return err_set(err, ETIMEDOUT, "the daemon does not start; it said in %s: %.200s", log, text);
 }
 
-static void encode(const char *text, char *ret)
-{
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	size_t len = strlen(text);
-
-	for (size_t i = 0; i < len; i += 3) {
-		uint32_t group = (uint32_t)(unsigned char)text[i] << 16;
-
-		group |= i + 1 < len ? (uint32_t)(unsigned char)text[i + 1] << 8 : 0;
-		group |= i + 2 < len ? (unsigned char)text[i + 2] : 0;
-		*ret++ = alphabet[group >> 18];
-		*ret++ = alphabet[group >> 12 & 63];
-		*ret++ = i + 1 < len ? alphabet[group >> 6 & 63] : '=';
-		*ret++ = i + 2 < len ? alphabet[group & 63] : '=';
-	}
-	*ret = '\0';
-}
-
 static int read_key(struct bench_daemon *daemon, const char *dir, struct err *err)
 {
-	char path[4200], key[128];
+	char path[4200], key[128], *text;
 	int r;
 
 	snprintf(path, sizeof(path), "%s/api.key", dir);
 	r = file_read_text(AT_FDCWD, path, key, sizeof(key));
 	if (r < 0)
 		return err_set(err, -r, "%s: %s", path, strerror(-r));
-	strcpy(daemon->authorization, "Basic ");
-	encode(key, daemon->authorization + 6);
+	text = base64_encode(key, strlen(key));
+	if (!text)
+		return err_set(err, ENOMEM, "out of memory");
+	snprintf(daemon->authorization, sizeof(daemon->authorization), "Basic %s", text);
+	free(text);
 	return 0;
 }
 

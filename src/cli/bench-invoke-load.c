@@ -26,14 +26,14 @@ struct run {
 	const struct bench_daemon *daemon;
 	const struct bench_ask *ask;
 	struct bench_load *load;
-	unsigned int sent, broken;
+	unsigned int sent;
 };
 
 struct connection {
 	struct run *run;
 	struct bufferevent *socket;
 	size_t left;			/* of the body being read */
-	bool in_body;
+	bool in_body, good;		/* good: its status is 2xx */
 };
 
 static struct sockaddr_in address_of(const struct bench_daemon *daemon)
@@ -103,8 +103,7 @@ static bool read_head(struct connection *connection, struct evbuffer *input)
 	connection->left = length ? strtoul(length + 17, NULL, 10) : 0;
 	connection->run->load->bytes += connection->left;
 	connection->in_body = true;
-	if (strncmp(head, "HTTP/1.1 2", 10))
-		connection->run->broken++;
+	connection->good = !strncmp(head, "HTTP/1.1 2", 10);
 	return true;
 }
 
@@ -115,15 +114,13 @@ static void on_read(struct bufferevent *socket, void *arg)
 
 	while (connection->in_body || read_head(connection, input)) {
 		size_t have = evbuffer_get_length(input), n = have < connection->left ? have : connection->left;
-		unsigned int broken = connection->run->broken;
 
 		evbuffer_drain(input, n);
 		connection->left -= n;
 		if (connection->left)
 			return;
 		connection->in_body = false;
-		connection->run->broken = 0;
-		count(connection, !broken);
+		count(connection, connection->good);
 	}
 }
 
@@ -134,6 +131,11 @@ static void on_event(struct bufferevent *socket, short what, void *arg)
 
 	if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))
 		event_base_loopbreak(connection->run->base);
+}
+
+static void on_bound(evutil_socket_t fd, short what, void *arg)
+{
+	event_base_loopbreak(arg);
 }
 
 static int open_all(struct run *run, struct connection *connections, struct err *err)
@@ -159,27 +161,30 @@ int bench_load_run(struct event_base *base, const struct bench_daemon *daemon, c
 {
 	struct run run = { .base = base, .daemon = daemon, .ask = ask, .load = load };
 	struct connection *connections = calloc(load->clients, sizeof(*connections));
+	struct event *bound = evtimer_new(base, on_bound, base);
 	const struct timeval whole = { .tv_sec = WHOLE_S };
 	uint64_t start = clock_ns(CLOCK_MONOTONIC);
 	int r;
 
 	load->answered = load->refused = 0;
 	load->bytes = 0;
-	if (!connections)
-		return err_set(err, ENOMEM, "out of memory");
-	r = open_all(&run, connections, err);
+	if (!connections || !bound || evtimer_add(bound, &whole) < 0)
+		r = err_set(err, ENOMEM, "out of memory");
+	else
+		r = open_all(&run, connections, err);
 	if (r == 0) {
-		event_base_loopexit(base, &whole);
 		event_base_dispatch(base);
 		load->took_ns = clock_ns(CLOCK_MONOTONIC) - start;
 		if (load->answered + load->refused < load->requests)
 			r = err_set(err, ETIMEDOUT, "%u of %u requests were answered; the daemon ended, closed a connection, or took over %d s",
 				    load->answered + load->refused, load->requests, WHOLE_S);
 	}
-	for (unsigned int i = 0; i < load->clients; i++)
+	for (unsigned int i = 0; connections && i < load->clients; i++)
 		if (connections[i].socket)
 			bufferevent_free(connections[i].socket);
 	free(connections);
+	if (bound)
+		event_free(bound);
 	return r;
 }
 

@@ -189,17 +189,6 @@ bool action_is_sequence(const json_t *document)
 	return json_object_get(json_object_get(document, "exec"), "components");
 }
 
-json_t *action_without_code(const json_t *document)
-{
-	json_t *form = json_copy((json_t *)document);
-	json_t *exec = json_copy(json_object_get(document, "exec"));
-
-	json_object_del(exec, "code");
-	if (form)
-		json_object_set_new(form, "exec", exec);
-	return form;
-}
-
 json_t *action_summary(const json_t *document)
 {
 	json_t *binary = json_object_get(json_object_get(document, "exec"), "binary");

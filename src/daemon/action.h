@@ -21,8 +21,7 @@ struct err;
 int action_put(const json_t *request, const json_t *before, const char *ns, const char *name, uint64_t now_ms, json_t **ret,
 	       struct err *err);
 
-/* Forms of a document: without code, and the line of a list. New objects. */
-json_t *action_without_code(const json_t *document);
+/* The line of a list. New object. */
 json_t *action_summary(const json_t *document);
 
 /* Does it run other actions instead of code of its own? */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/fire.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,12 +67,11 @@ static json_t *fire_rule(const struct invoker *invoker, const struct firing *fir
 	if (r == 0 && status && !strcmp(status, "active"))
 		r = invoke_rule(invoker, firing, &path, arguments, id, &err);
 	else if (r == 0)
-		r = err_set(&err, 1, "Rule '%s' is inactive, action '%s' was not activated.", name, full);
-	if (r == 0) {
+		r = err_set(&err, ECANCELED, "Rule '%s' is inactive, action '%s' was not activated.", name, full);
+	if (r == 0)
 		json_object_set_new(said, "activationId", json_string(id));
-	} else {
+	else
 		json_object_update_new(said, json_pack("{s:i, s:b, s:s}", "statusCode", 1, "success", 0, "error", err.text));
-	}
 	text = json_dumps(said, JSON_COMPACT);
 	line = json_string(text ? text : "{}");
 	free(text);

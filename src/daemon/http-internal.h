@@ -4,6 +4,7 @@
 #define SQUEEZY_DAEMON_HTTP_INTERNAL_H
 
 #include <event2/keyvalq_struct.h>
+#include <stdbool.h>
 #include <sys/queue.h>
 
 #include "daemon/http.h"
@@ -20,6 +21,7 @@ struct http_server {
 	struct evhttp_bound_socket *socket;
 	struct http_config config;
 	uint16_t port;
+	bool has_path;		/* config.socket is ours to remove */
 };
 
 struct http_request {

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "daemon/http-internal.h"
 #include "daemon/identity.h"
@@ -348,11 +349,29 @@ static int listen_on(struct http_server *server, struct err *err)
 	return 0;
 }
 
+/* A daemon that was killed leaves its socket; nothing else is removed. */
+static int clear_path(const struct sockaddr_un *name, struct err *err)
+{
+	cleanup_fd int fd = -1;
+	struct stat st;
+
+	if (lstat(name->sun_path, &st) < 0)
+		return errno == ENOENT ? 0 : err_set(err, errno, "socket %s: %s", name->sun_path, strerror(errno));
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(err, EEXIST, "socket %s: what is there is no socket; remove it or give --socket another path", name->sun_path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && (connect(fd, (const struct sockaddr *)name, sizeof(*name)) == 0 || errno == EAGAIN))
+		return err_set(err, EADDRINUSE, "socket %s: another program listens there; end it or give --socket another path", name->sun_path);
+	if (unlink(name->sun_path) < 0 && errno != ENOENT)
+		return err_set(err, errno, "socket %s: %s", name->sun_path, strerror(errno));
+	return 0;
+}
+
 /* For clients of this machine that must not depend on a port; evhttp closes it. */
 static int listen_on_path(struct http_server *server, struct err *err)
 {
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
-	int fd;
+	int fd, r;
 
 	if (!server->config.socket)
 		return 0;
@@ -360,7 +379,9 @@ static int listen_on_path(struct http_server *server, struct err *err)
 		return err_set(err, ENAMETOOLONG, "socket %s: the path is longer than %zu bytes", server->config.socket,
 			       sizeof(name.sun_path) - 1);
 	strcpy(name.sun_path, server->config.socket);
-	(void)unlink(name.sun_path);
+	r = clear_path(&name, err);
+	if (r < 0)
+		return r;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0 || fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0 || chmod(name.sun_path, 0600) < 0 ||
 	    listen(fd, 128) < 0 || evhttp_accept_socket(server->http, fd) < 0) {
@@ -370,6 +391,7 @@ static int listen_on_path(struct http_server *server, struct err *err)
 			close(fd);
 		return err_set(err, code, "socket %s: %s", server->config.socket, strerror(code));
 	}
+	server->has_path = true;
 	return 0;
 }
 
@@ -410,6 +432,8 @@ void http_free(struct http_server *server)
 		return;
 	if (server->http)
 		evhttp_free(server->http);
+	if (server->has_path)
+		(void)unlink(server->config.socket);
 	free(server);
 }
 

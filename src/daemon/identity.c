@@ -303,7 +303,7 @@ const struct identity *identities_of(const struct identities *identities, const 
 int identities_add(struct identities *identities, const json_t *request, const struct identity **ret, struct err *err)
 {
 	const char *ns = json_string_value(json_object_get(request, "namespace"));
-	struct throttle_limits limits = identities->limits;
+	struct throttle_limits limits = identities->limits, before;
 	char key[STATE_KEY_SIZE];
 	struct entry *entry;
 	unsigned int granted;
@@ -322,10 +322,12 @@ int identities_add(struct identities *identities, const json_t *request, const s
 	explicit_bzero(key, sizeof(key));
 	if (!entry)
 		return err_set(err, ENOMEM, "out of memory");
+	before = entry->identity.throttle->limits;
 	if (json_object_get(request, "limits"))
 		entry->identity.throttle->limits = limits;
 	r = save(identities, &entry->identity, err);
 	if (r < 0) {
+		entry->identity.throttle->limits = before;
 		TAILQ_REMOVE(&identities->entries, entry, link);
 		entry_free(entry);
 		return r;

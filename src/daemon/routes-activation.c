@@ -90,17 +90,6 @@ static bool good_name(struct http_request *request, const char *name)
 	return false;
 }
 
-static json_t *summaries(json_t *records)
-{
-	json_t *list = json_array(), *record;
-	size_t i;
-
-	json_array_foreach(records, i, record)
-		json_array_append_new(list, record_summary(record));
-	json_decref(records);
-	return list;
-}
-
 static void reply_list(struct service *service, struct http_request *request, const struct store_range *range, bool count, bool docs)
 {
 	json_t *records;
@@ -115,7 +104,7 @@ static void reply_list(struct service *service, struct http_request *request, co
 	} else {
 		r = store_activation_list(service->store, range, &records, &err);
 		if (r == 0)
-			http_reply(request, 200, docs ? records : summaries(records));
+			http_reply(request, 200, docs ? records : entity_lines(records, record_summary));
 	}
 	if (r < 0)
 		entity_fail(request, r, &err);
@@ -129,8 +118,8 @@ void route_activation_list(void *arg, struct http_request *request)
 
 	range.ns = own_namespace(request);
 	if (!range.ns || http_query_range(request, "limit", "activations", ENTITY_LIST_MAX, &limit) < 0 ||
-	    http_query_range(request, "skip", "activations", INT32_MAX, &skip) < 0 || !good_name(request, range.name) || http_query_int(request, "since", 0, INT64_MAX, &since) < 0 ||
-	    http_query_int(request, "upto", 0, INT64_MAX, &upto) < 0 || http_query_bool(request, "count", &count) < 0 ||
+	    http_query_range(request, "skip", "activations", INT32_MAX, &skip) < 0 || !good_name(request, range.name) ||
+	    http_query_int(request, "since", 0, INT64_MAX, &since) < 0 || http_query_int(request, "upto", 0, INT64_MAX, &upto) < 0 || http_query_bool(request, "count", &count) < 0 ||
 	    http_query_bool(request, "docs", &docs) < 0)
 		return;
 	if (count && docs) {

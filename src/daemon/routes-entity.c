@@ -90,7 +90,7 @@ bool entity_put_request(struct http_request *request, json_t **ret_body, bool *r
 	return false;
 }
 
-static json_t *forms(json_t *documents, json_t *(*form)(const json_t *document))
+json_t *entity_lines(json_t *documents, json_t *(*form)(const json_t *document))
 {
 	json_t *list = json_array(), *document;
 	size_t i;
@@ -125,7 +125,7 @@ void entity_list_query(struct service *service, struct http_request *request, st
 	} else {
 		r = store_list(service->store, query, &documents, &err);
 		if (r == 0)
-			http_reply(request, 200, forms(documents, form));
+			http_reply(request, 200, entity_lines(documents, form));
 	}
 	if (r < 0)
 		entity_fail(request, r, &err);

@@ -27,6 +27,9 @@ void entity_list(struct service *service, struct http_request *request, enum sto
 void entity_list_query(struct service *service, struct http_request *request, struct store_query *query,
 		       json_t *(*form)(const json_t *document));
 
+/* What form makes of each document of a list, which is taken. New array. */
+json_t *entity_lines(json_t *documents, json_t *(*form)(const json_t *document));
+
 /* The store's key for a path. local must live as long as the key and have room for PATH_TEXT_SIZE. */
 struct store_key entity_key(enum store_collection collection, const struct path *path, char *local);
 

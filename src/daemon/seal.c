@@ -11,9 +11,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "daemon/base64.h"
 
 #define NONCE_BYTES	12
 #define TAG_BYTES	16

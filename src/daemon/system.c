@@ -33,18 +33,21 @@ static const struct {
 static int install(struct store *store, const struct store_key *key, json_t *document, struct err *err)
 {
 	static const char *const changing[] = { "updated", "version" };
-	json_t *before, *now = json_deep_copy(document);
+	json_t *before, *now;
+	bool same;
 	int r = store_get(store, key, true, &before, err);
 
-	for (size_t i = 0; r == 0 && i < sizeof(changing) / sizeof(changing[0]); i++)
+	if (r == -ENOENT)
+		return store_put(store, key, document, err);
+	if (r < 0)
+		return r;
+	now = json_copy(document);
+	for (size_t i = 0; i < sizeof(changing) / sizeof(changing[0]); i++)
 		json_object_set(now, changing[i], json_object_get(before, changing[i]));
-	if (r == -ENOENT || (r == 0 && !json_equal(now, before)))
-		r = store_put(store, key, document, err);
-	else if (r == 0)
-		r = 0;
-	if (now)
-		json_decref(now);
-	return r;
+	same = json_equal(now, before);
+	json_decref(now);
+	json_decref(before);
+	return same ? 0 : store_put(store, key, document, err);
 }
 
 static int install_package(struct store *store, uint64_t now_ms, struct err *err)

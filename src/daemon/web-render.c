@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "daemon/base64.h"
+#include "base/base64.h"
 #include "daemon/web-internal.h"
 
 #define NOT_HTTP	"Response is not valid 'message/http'."

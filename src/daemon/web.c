@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "daemon/base64.h"
+#include "base/base64.h"
 #include "daemon/document.h"
 #include "daemon/http.h"
 #include "daemon/resolve.h"

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct store_backup {
 	struct store *store;
 	sqlite3 *to;
 	sqlite3_backup *backup;
+	bool done;		/* every page has been copied */
 	char path[4096];
 };
 
@@ -54,17 +56,17 @@ int store_backup_step(struct store_backup *backup, unsigned int pages, bool *ret
 	if (r < 0)
 		return r;
 	code = sqlite3_backup_step(backup->backup, (int)pages);
-	*ret_done = code == SQLITE_DONE;
+	*ret_done = backup->done = code == SQLITE_DONE;
 	if (code == SQLITE_OK || code == SQLITE_DONE || code == SQLITE_BUSY || code == SQLITE_LOCKED)
 		return 0;
 	return err_set(err, code == SQLITE_FULL ? ENOSPC : EIO, "%.200s: %s", backup->path, sqlite3_errstr(code));
 }
 
-/* What is not complete is no backup. */
+/* What is not complete is no backup; finish says nothing of pages that were never asked for. */
 int store_backup_end(struct store_backup *backup)
 {
 	int code = backup->backup ? sqlite3_backup_finish(backup->backup) : SQLITE_ABORT;
-	bool complete = code == SQLITE_OK && backup->to && sqlite3_db_readonly(backup->to, "main") == 0;
+	bool complete = code == SQLITE_OK && backup->done;
 
 	sqlite3_close(backup->to);
 	if (!complete)

@@ -386,6 +386,17 @@ def old_stores_are_taken_over():
         equal(daemon.invoke("old", {"a": 1}).json["response"]["result"], {"a": 1})
 
 
+def refusal(path):
+    """What a daemon says that cannot have its socket there, and ends."""
+    with tempfile.TemporaryDirectory(prefix="squeezy-front-") as state:
+        daemon = Daemon("--socket", path, state=state, wait=False)
+        try:
+            equal(daemon.process.wait(timeout=20) != 0, True)
+        finally:
+            daemon.stop()
+        return daemon.log()
+
+
 def unix_socket_serves():
     path = "/tmp/squeezy-front-%d.sock" % os.getpid()
     with Daemon("--socket", path) as daemon:
@@ -399,7 +410,18 @@ def unix_socket_serves():
                 said += chunk
         contains(said.decode(), "pong")
         equal(daemon.request("GET", "/ping", auth=False).status, 200)
+        contains(refusal(path), "another program listens there")
+    equal(os.path.exists(path), False)
+    with open(path, "w") as file:
+        file.write("not ours")
+    contains(refusal(path), "what is there is no socket")
+    with open(path) as file:
+        equal(file.read(), "not ours")
     os.unlink(path)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(path)
+    with Daemon("--socket", path) as daemon:
+        equal(daemon.request("GET", "/ping", auth=False).status, 200)
 
 
 if __name__ == "__main__":

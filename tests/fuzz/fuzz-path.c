@@ -4,8 +4,8 @@
 
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/err.h"
-#include "daemon/base64.h"
 #include "daemon/path.h"
 #include "daemon/seal.h"
 

@@ -180,6 +180,33 @@ static void test_newer_store(void **state)
 	assert_non_null(strstr(err.text, "newer"));
 }
 
+static void test_backup(void **state)
+{
+	struct store_backup *backup;
+	struct store *store = open_store();
+	char copy[120];
+	bool done = false;
+
+	put_action(store, "a", "one", 10, 1);
+	snprintf(copy, sizeof(copy), "%s.copy", path);
+	assert_int_equal(store_backup_start(store, copy, &backup, NULL), 0);
+	assert_int_equal(store_backup_step(backup, 1, &done, NULL), 0);
+	assert_false(done);
+	assert_int_equal(store_backup_end(backup), -EIO);	/* given up after one page: nothing is left */
+	assert_int_equal(access(copy, F_OK), -1);
+
+	assert_int_equal(store_backup_start(store, copy, &backup, NULL), 0);
+	while (!done)
+		assert_int_equal(store_backup_step(backup, 100, &done, NULL), 0);
+	assert_int_equal(store_backup_end(backup), 0);
+	store_close(store);
+	assert_int_equal(store_restore(copy, path, NULL), 0);
+	assert_int_equal(unlink(copy), 0);
+	store = open_store();
+	assert_int_equal(value_of(store, "a", "one"), 1);
+	store_close(store);
+}
+
 static void test_no_directory(void **state)
 {
 	struct store *store;
@@ -195,7 +222,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_actions), CASE(test_survives_a_crash), CASE(test_activations), CASE(test_not_a_store), CASE(test_newer_store),
-		cmocka_unit_test(test_no_directory),
+		CASE(test_backup), cmocka_unit_test(test_no_directory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef SQUEEZY_DAEMON_BASE64_H
-#define SQUEEZY_DAEMON_BASE64_H
+#ifndef SQUEEZY_BASE_BASE64_H
+#define SQUEEZY_BASE_BASE64_H
 
 #include <stddef.h>
 
