@@ -17,6 +17,7 @@
 
 #define CLIENTS		64
 #define ROUNDS_MAX	15
+#define LIST_ROUNDS	9
 #define ACTION		"/api/v1/namespaces/_/actions/warm"
 /* The bars of the daemon's front: CPU per warm call, calls a second, idle connections, and that lists do not slow down. */
 #define CPU_US_MAX	150.0
@@ -35,7 +36,7 @@ static const struct sizes quick = { .rounds = 1, .calls = 500, .idle = 200, .act
 struct list_cost {
 	const char *collection;
 	unsigned int entities[2];
-	double row_us[2];
+	double row_us[2][LIST_ROUNDS];
 };
 
 struct measured {
@@ -102,15 +103,19 @@ static int measure_idle(struct bench *bench, struct err *err)
 	return 0;
 }
 
-/* 50 lists of 100 rows. */
-static int measure_list(struct bench *bench, const char *path, double *ret_row_us, struct err *err)
+/* Rounds of 50 lists of 100 rows. */
+static int measure_list(struct bench *bench, const char *path, double ret_row_us[LIST_ROUNDS], struct err *err)
 {
 	const struct bench_ask list = { "GET", path, NULL, false };
-	uint64_t before = bench_daemon_cpu_ns(&bench->daemon);
 	struct bench_load load;
-	int r = ask(bench, &list, 1, 50, &load, err);
+	int r = 0;
 
-	*ret_row_us = (double)(bench_daemon_cpu_ns(&bench->daemon) - before) / 1e3 / (50 * 100);
+	for (unsigned int i = 0; r == 0 && i < LIST_ROUNDS; i++) {
+		uint64_t before = bench_daemon_cpu_ns(&bench->daemon);
+
+		r = ask(bench, &list, 1, 50, &load, err);
+		ret_row_us[i] = (double)(bench_daemon_cpu_ns(&bench->daemon) - before) / 1e3 / (50 * 100);
+	}
 	return r;
 }
 
@@ -130,51 +135,45 @@ static int measure_lists(struct bench *bench, struct err *err)
 	const struct sizes *sizes = bench->sizes;
 	int r;
 
-	costs[0] = (struct list_cost){ .collection = "actions", .entities = { 100, sizes->actions } };
-	costs[1] = (struct list_cost){ .collection = "activations", .entities = { 100, sizes->activations } };
 	r = fill(bench, &action, 8, 100, err);
 	if (r == 0)
-		r = measure_list(bench, actions, &costs[0].row_us[0], err);
+		r = measure_list(bench, actions, costs[0].row_us[0], err);
 	if (r == 0)
 		r = fill(bench, &action, 8, sizes->actions, err);
 	if (r == 0)
-		r = measure_list(bench, actions, &costs[0].row_us[1], err);
-	/* Calls before have left their records: the small list is the first hundred of a new daemon, measured in measure(). */
+		r = measure_list(bench, actions, costs[0].row_us[1], err);
+	/* Calls before have left their records: the small list is the first hundred of a new daemon (measure_first_list). */
 	if (r == 0)
 		r = fill(bench, &call, CLIENTS, sizes->activations, err);
-	return r < 0 ? r : measure_list(bench, activations, &costs[1].row_us[1], err);
+	return r < 0 ? r : measure_list(bench, activations, costs[1].row_us[1], err);
 }
 
 /* A hundred records, no more: before everything else. */
 static int measure_first_list(struct bench *bench, struct err *err)
 {
 	static const struct bench_ask make = { "PUT", ACTION "?overwrite=true", "{\"exec\": {\"kind\": \"python:3\", \"code\": \"echo\"}}", false };
-	double row_us = 0;
 	int r = fill(bench, &make, 1, 1, err);
 
 	if (r == 0)
 		r = fill(bench, &call, 4, 100, err);
-	if (r == 0)
-		r = measure_list(bench, "/api/v1/namespaces/_/activations?limit=100", &row_us, err);
-	bench->measured.lists[1].row_us[0] = row_us;
-	return r;
+	return r < 0 ? r : measure_list(bench, "/api/v1/namespaces/_/activations?limit=100", bench->measured.lists[1].row_us[0], err);
 }
 
 static int measure(struct bench *bench, struct err *err)
 {
 	static const struct bench_ask drop = { "DELETE", ACTION, NULL, false };
 	struct bench_load load;
-	double first_row_us;
-	int r = measure_first_list(bench, err);
+	int r;
 
-	first_row_us = bench->measured.lists[1].row_us[0];
+	bench->measured.lists[0] = (struct list_cost){ .collection = "actions", .entities = { 100, bench->sizes->actions } };
+	bench->measured.lists[1] = (struct list_cost){ .collection = "activations", .entities = { 100, bench->sizes->activations } };
+	r = measure_first_list(bench, err);
 	if (r == 0)
 		r = ask(bench, &drop, 1, 1, &load, err);
 	if (r == 0)
 		r = measure_calls(bench, err);
 	if (r == 0)
 		r = measure_lists(bench, err);
-	bench->measured.lists[1].row_us[0] = first_row_us;
 	return r < 0 ? r : measure_idle(bench, err);
 }
 
@@ -206,13 +205,19 @@ static json_t *judge(const struct bench *bench)
 	const struct measured *measured = &bench->measured;
 	unsigned int rounds = bench->sizes->rounds;
 	json_t *list = json_array();
+	char what[128];
 
 	hold(list, "daemon CPU per warm blocking call under 150 microseconds (median)", stats_of(measured->cpu_us, rounds).median < CPU_US_MAX);
 	hold(list, "5,000 calls/s with 64 clients and one core for the daemon (best round)", stats_of(measured->calls_s, rounds).max >= CALLS_MIN);
-	hold(list, "10,000 idle connections under 200 MiB of resident memory", measured->rss_after < IDLE_MAX);
-	for (unsigned int i = 0; i < 2; i++)
-		hold(list, i ? "a row of the activations' list costs the same at the large number" : "a row of the actions' list costs the same at the large number",
-		     measured->lists[i].row_us[1] <= measured->lists[i].row_us[0] * SLOPE_MAX);
+	/* With --quick these are smaller numbers than the bar's: each line says for how many it speaks. */
+	snprintf(what, sizeof(what), "%u idle connections under 200 MiB of resident memory", bench->sizes->idle);
+	hold(list, what, measured->rss_after < IDLE_MAX);
+	for (const struct list_cost *cost = measured->lists; cost < measured->lists + 2; cost++) {
+		snprintf(what, sizeof(what), "a row of the list costs the same with %u %s as with %u", cost->entities[1], cost->collection,
+			 cost->entities[0]);
+		hold(list, what, stats_of(cost->row_us[1], LIST_ROUNDS).median <=
+		     stats_of(cost->row_us[0], LIST_ROUNDS).median * SLOPE_MAX);
+	}
 	return list;
 }
 
@@ -223,8 +228,9 @@ static json_t *report(const struct bench *bench, json_t *must_hold)
 
 	for (unsigned int i = 0; i < 2; i++)
 		for (unsigned int j = 0; j < 2; j++)
-			json_array_append_new(lists, json_pack("{s:s, s:i, s:f}", "collection", measured->lists[i].collection, "entities",
-							       (int)measured->lists[i].entities[j], "row_us", measured->lists[i].row_us[j]));
+			json_array_append_new(lists, json_pack("{s:s, s:i, s:o}", "collection", measured->lists[i].collection, "entities",
+							       (int)measured->lists[i].entities[j], "row_us",
+							       spread(measured->lists[i].row_us[j], LIST_ROUNDS)));
 	return json_pack("{s:s, s:s, s:i, s:i, s:b, s:o, s:o, s:{s:i, s:I, s:I}, s:o, s:O}", "experiment", "invoke", "agent",
 			 "a stand-in that answers at once", "clients", CLIENTS, "calls", (int)bench->sizes->calls, "quick", bench->options->quick,
 			 "cpu_us_per_call", spread(measured->cpu_us, bench->sizes->rounds), "calls_per_s",
@@ -245,9 +251,12 @@ static void print_table(const struct bench *bench, const json_t *must_hold)
 	printf("calls per second     %8.0f    (%.0f - %.0f)\n", calls.median, calls.min, calls.max);
 	printf("%u idle connections  %llu MiB resident, %llu MiB before\n", bench->sizes->idle, (unsigned long long)measured->rss_after >> 20,
 	       (unsigned long long)measured->rss_before >> 20);
-	for (i = 0; i < 4; i++)
-		printf("a row of %-12s %8.2f us with %u entities\n", measured->lists[i / 2].collection, measured->lists[i / 2].row_us[i % 2],
+	for (i = 0; i < 4; i++) {
+		struct stats row = stats_of(measured->lists[i / 2].row_us[i % 2], LIST_ROUNDS);
+
+		printf("a row of %-11s %8.2f us (%.2f - %.2f) with %u entities\n", measured->lists[i / 2].collection, row.median, row.min, row.max,
 		       measured->lists[i / 2].entities[i % 2]);
+	}
 	json_array_foreach(must_hold, i, line)
 		printf("%-4s %s\n", json_is_true(json_object_get(line, "held")) ? "held" : "NOT", json_string_value(json_object_get(line, "what")));
 }
