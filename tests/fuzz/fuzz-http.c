@@ -2,15 +2,19 @@
 /* Bytes of a client, as a connection of the REST front gets them: no key is ever guessed, and every connection ends. */
 #include "fuzz.h"
 
+#include <errno.h>
 #include <event2/event.h>
-#include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
 #include "daemon/http.h"
+
+#define TURNS 1000
 
 static struct event_base *base;
 static struct http_server *server;
@@ -45,40 +49,58 @@ static const struct http_route routes[] = {
 	{ 0 },
 };
 
+static struct sockaddr_un name = { .sun_family = AF_UNIX };
+
+static void remove_folder(void)
+{
+	unlink(name.sun_path);
+	*strrchr(name.sun_path, '/') = '\0';
+	rmdir(name.sun_path);
+}
+
+/* On a unix socket what was sent is there at once: TCP's loopback delivers when the kernel finds the time. */
 static void start(void)
 {
-	const struct http_config config = { .address = "127.0.0.1", .port = 0, .routes = routes };
+	char folder[] = "/tmp/fuzz-http-XXXXXX";
+	struct http_config config = { .address = "127.0.0.1", .port = 0, .routes = routes, .socket = name.sun_path };
 	struct err err;
 
 	log_init("fuzz-http", LOG_LEVEL_ERROR);
+	must(mkdtemp(folder));
+	snprintf(name.sun_path, sizeof(name.sun_path), "%s/socket", folder);
+	atexit(remove_folder);
 	base = event_base_new();
 	must(base && http_new(base, &config, &server, &err) == 0);
 }
 
+/* True when the server has ended the connection: with an end, or with a reset when it did not read all. */
+static bool ended(int fd)
+{
+	char answer[4096];
+	ssize_t n;
+
+	while ((n = recv(fd, answer, sizeof(answer), MSG_DONTWAIT)) > 0)
+		;
+	return n == 0 || errno == ECONNRESET;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct linger at_once = { .l_onoff = 1 };
-	char answer[4096];
-	int fd;
+	int fd, turns = 0;
 
 	if (!server)
 		start();
 	if (size > 60000)
 		return 0;
-	name.sin_port = htons(http_port(server));
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	must(fd >= 0 && connect(fd, (struct sockaddr *)&name, sizeof(name)) == 0);
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));	/* no port is left in TIME_WAIT */
 	must(!size || send(fd, data, size, MSG_NOSIGNAL) == (ssize_t)size);
 	shutdown(fd, SHUT_WR);
 	/* Whatever was sent, an end of the client's side is an end, after the answer to what was whole. */
-	for (int turns = 0; turns < 1000; turns++) {
+	do {
+		must(turns++ < TURNS);
 		event_base_loop(base, EVLOOP_NONBLOCK);
-		if (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) == 0)
-			break;
-		must(turns < 999);
-	}
+	} while (!ended(fd));
 	close(fd);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	return 0;

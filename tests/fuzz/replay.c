@@ -1,27 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Feeds a fuzz target a fixed set of inputs: texts near what our parsers read, each whole, cut at every length, and with bytes changed. */
+/*
+ * Feeds a fuzz target the files of a folder: each whole, cut at every length, and with bytes changed. The folder is the corpus that
+ * libFuzzer starts from (tests/data/fuzz), so every seed is also an ordinary test.
+ */
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "fuzz.h"
 
-#define ROUNDS 200
-
-static const char *const texts[] = {
-	"",
-	"{\"QMP\": {\"version\": {}}}",
-	"{\"return\": {\"size\": 268435456}, \"id\": 7}",
-	"{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\"}, \"id\": 18446744073709551615}",
-	"{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true}}",
-	"{\"exec\": {\"kind\": \"python:3\", \"code\": \"def main(a): return a\"}, \"limits\": {\"memory\": 256, \"timeout\": 60000}}",
-	"{\"a\": [1, -2.5e300, \"\\u00e9\\ud83d\\ude00\", null, true], \"\": {\"b\": [[[[]]]]}}",
-	"GET /a/x/?flag=yes HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTpi\r\n\r\n",
-	"POST / HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"a\":1}",
-	"\1{\"statusCode\": 201, \"headers\": {\"a\": [\"b\", 1]}, \"body\": \"aGk=\"}",
-	"/guest/package/name",
-	"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0",
-	"one line\nXXX_THE_END_OF_A_WHISK_ACTIVATION_XXX\n\xff\xfe half a line",
-};
+#define ROUNDS 100
+#define SIZE_MAX_BYTES 8192
 
 static uint32_t next(uint32_t *state)
 {
@@ -41,30 +30,54 @@ static void feed(const uint8_t *data, size_t size)
 	free(copy);
 }
 
-static void change(const char *text, size_t size, uint32_t *state)
+static void change(const uint8_t *data, size_t size, uint32_t *state)
 {
-	uint8_t copy[256];
+	uint8_t copy[SIZE_MAX_BYTES];
 
-	must(size < sizeof(copy));
 	for (int round = 0; round < ROUNDS; round++) {
-		memcpy(copy, text, size);
+		memcpy(copy, data, size);
 		for (int i = 0; size && i < 3; i++)
 			copy[next(state) % size] = (uint8_t)next(state);
 		feed(copy, size);
 	}
 }
 
-int main(void)
+static void replay(const char *path, uint32_t *state)
+{
+	uint8_t data[SIZE_MAX_BYTES + 1];
+	FILE *file = fopen(path, "re");
+	size_t size;
+
+	must(file);
+	size = fread(data, 1, sizeof(data), file);
+	must(!ferror(file) && size <= SIZE_MAX_BYTES);
+	fclose(file);
+	for (size_t cut = 0; cut <= size; cut++)
+		feed(data, cut);
+	change(data, size, state);
+}
+
+int main(int argc, char **argv)
 {
 	uint32_t state = 2463534242u;
+	unsigned int n = 0;
+	struct dirent *entry;
+	DIR *dir;
 
-	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-		size_t size = strncmp(texts[i], "PRI", 3) ? strlen(texts[i]) : 33;
-
-		for (size_t cut = 0; cut <= size; cut++)
-			feed((const uint8_t *)texts[i], cut);
-		change(texts[i], size, &state);
+	if (argc != 2 || !(dir = opendir(argv[1]))) {
+		fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
+		return 2;
 	}
-	puts("ok 1 - fixed inputs\n1..1");
-	return 0;
+	while ((entry = readdir(dir))) {
+		char path[4096];
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", argv[1], entry->d_name);
+		replay(path, &state);
+		n++;
+	}
+	closedir(dir);
+	printf("%sok 1 - the %u files of its corpus\n1..1\n", n ? "" : "not ", n);
+	return !n;
 }
