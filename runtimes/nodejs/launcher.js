@@ -5,7 +5,7 @@
  * Started before there is any code: says {"ok":true} on descriptor 3 when it is up. The first line on standard input is OpenWhisk's /init body,
  * each further one a /run body; each is answered by one line of JSON on descriptor 3. A line that begins with "!" says that the function broke
  * rather than failed (a synchronous throw, a result that is no object): the agent makes a developer error of it. Standard output and standard
- * error are the function's logs.
+ * error are the function's logs. A /run body with a number in front need not wait for those before it; its answer has the number in front, too.
  */
 'use strict';
 
@@ -184,7 +184,18 @@ async function run(entry, request) {
 	return encode(result);
 }
 
+/* "NUMBER {...}" */
+function serveNumbered(line, entry) {
+	const space = line.indexOf(' '), number = line.slice(0, space);
+
+	run(entry, JSON.parse(line.slice(space + 1))).then((text) => answer(`${number} ${text}`));
+}
+
 async function serve(line, state) {
+	if (state.entry && line[0] !== '{') {
+		serveNumbered(line, state.entry);
+		return;
+	}
 	const request = JSON.parse(line);
 
 	if (state.entry) {

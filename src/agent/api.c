@@ -26,6 +26,7 @@
 #define PIDS_MAX		4194304
 #define TMPFS_DEFAULT		(64u << 20)
 #define SIZE_MAX_BYTES		(1ull << 46)
+#define CONCURRENCY_MAX		500
 #define CREATE_TIMEOUT_MS	60000
 #define CREATE_TIMEOUT_MAX_MS	600000
 
@@ -88,7 +89,13 @@ static int parse_object(const json_t *object, struct container_request *ret, str
 		r = number(object, "pids_max", PIDS_DEFAULT, 4, PIDS_MAX, &ret->pids_max, err);
 	if (r == 0)
 		r = number(object, "timeout_ms", CREATE_TIMEOUT_MS, 1, CREATE_TIMEOUT_MAX_MS, &ret->timeout_ms, err);
-	return r == 0 ? parse_kind(object, ret, err) : r;
+	if (r == 0)
+		r = number(object, "concurrency", 1, 1, CONCURRENCY_MAX, &ret->concurrency, err);
+	if (r == 0)
+		r = parse_kind(object, ret, err);
+	if (r == 0 && ret->concurrency > 1 && strcmp(ret->kind, "nodejs:20"))
+		return err_set(err, EINVAL, "\"concurrency\" must be 1: a runtime of kind %s does one thing at a time", ret->kind);
+	return r;
 }
 
 int api_parse_create(const char *body, size_t len, struct container_request *ret, struct err *err)

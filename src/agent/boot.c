@@ -39,6 +39,8 @@ static const struct { const char *path; const char *value; } settings[] = {
 	{ "/proc/sys/vm/dirty_bytes", "16777216" },
 	{ "/proc/sys/vm/dirty_background_bytes", "4194304" },
 	{ "/proc/sys/vm/overcommit_memory", "1" },
+	/* Normal memory keeps an eighth of the shared partition's size from processes, for page tables: cache would not give way to those. */
+	{ "/proc/sys/vm/lowmem_reserve_ratio", "8 8 8" },
 	{ "/proc/sys/kernel/dmesg_restrict", "1" },
 	{ "/proc/sys/kernel/kptr_restrict", "2" },
 	{ "/proc/sys/kernel/unprivileged_bpf_disabled", "1" },

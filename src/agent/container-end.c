@@ -145,18 +145,6 @@ static void on_populated(struct pri_watch *watch)
 		try_remove(container);
 }
 
-/* The call that was under way when the container was ended from outside. */
-static void drop_exchange(struct container *container)
-{
-	struct h2_call *call = container->exchange_call;
-
-	container->exchange_call = NULL;
-	container->closed = false;
-	if (call)
-		answer_error(call, 502, "exited", "container %s was deleted during the call", container->request.id);
-	container->runtime.input = NULL;
-}
-
 void container_end(struct container *container)
 {
 	container->state = CONTAINER_ENDING;
@@ -176,7 +164,7 @@ void container_end(struct container *container)
 	container_set_timer(container, try_remove, container->events_fd >= 0 && cgroup_populated(container->events_fd) ? 100 : 0);
 	claim_stop(&container->claim);
 	net_pool_cancel(container->agent->nets, &container->net);
-	drop_exchange(container);
+	container_drop_runs(container);
 	runtime_close(&container->runtime);
 }
 

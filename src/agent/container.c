@@ -91,18 +91,23 @@ static void ready(struct container *container)
 }
 
 /* The end of the exchange that waits for {"ok":true}. */
-static void on_first_line(struct runtime *runtime, enum runtime_end end)
+static void on_first_line(struct runtime *runtime, struct exchange *exchange, enum runtime_end end)
 {
 	struct container *container = runtime->userdata;
+	struct exchange *hello = &container->hello;
 	char text[600];
 
-	if (end == RUNTIME_LINE && runtime->line.text.data && strstr(runtime->line.text.data, "\"ok\"")) {
+	if (end == RUNTIME_LINE && hello->line.text.data && strstr(hello->line.text.data, "\"ok\"")) {
 		runtime->ended = container_runtime_ended;
+		exchange_clear(hello);
 		ready(container);
 		return;
 	}
+	if (!exchange)
+		(void)runtime_take(runtime);
 	snprintf(text, sizeof(text), "the runtime of container %s did not start: %.400s", container->request.id,
-		 logs_finish(&runtime->logs, clock_ns(CLOCK_REALTIME) / 1000000));
+		 logs_finish(&hello->logs, clock_ns(CLOCK_REALTIME) / 1000000));
+	exchange_clear(hello);
 	container_fail(container, "failed", text);
 }
 
@@ -229,7 +234,8 @@ static int start_crun(struct container *container, struct err *err)
 	for (int i = 0; i < RUNTIME_FDS; i++)
 		fd_close(&fds[i]);
 	if (r == 0)
-		r = runtime_exchange(&container->runtime, NULL, 0, container->request.timeout_ms + 1000, READY_LINE_MAX, READY_LOGS_MAX);
+		r = runtime_exchange(&container->runtime, &container->hello, NULL, 0, container->request.timeout_ms + 1000, READY_LINE_MAX,
+				     READY_LOGS_MAX);
 	return r;
 }
 
@@ -263,6 +269,7 @@ static struct container *container_new(struct agent *agent, const struct contain
 	container->request = *request;
 	container->state = CONTAINER_CREATING;
 	container->cgroup.fd = container->netns_fd = container->events_fd = container->populated.fd = -1;
+	TAILQ_INIT(&container->runtime.exchanges);
 	for (int i = 0; i < RUNTIME_FDS; i++)
 		container->runtime.fds[i] = -1;
 	claim_init(&container->claim);

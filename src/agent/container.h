@@ -28,7 +28,7 @@ struct h2_call;
 enum container_state {
 	CONTAINER_CREATING,	/* create_call waits */
 	CONTAINER_READY,	/* may be given an init or run */
-	CONTAINER_RUNNING,	/* an exchange is under way */
+	CONTAINER_RUNNING,	/* an init or runs are under way */
 	CONTAINER_DEAD,		/* its processes are gone or being killed; waits for DELETE */
 	CONTAINER_ENDING,	/* being removed */
 	CONTAINER_GONE,		/* removed; files to clean up are left. Not found any more */
@@ -42,7 +42,18 @@ struct container_request {
 	uint64_t tmpfs_bytes;
 	uint64_t pids_max;
 	uint64_t timeout_ms;
+	uint64_t concurrency;		/* runs at a time */
 	bool claim;
+};
+
+/* One /init or /run. */
+struct run {
+	struct exchange exchange;	/* first: the runtime hands it back */
+	struct container *container;
+	struct h2_call *call;
+	bool is_init;
+	uint64_t start_ns;
+	uint64_t timeout_ms;
 };
 
 struct container {
@@ -61,6 +72,7 @@ struct container {
 	struct child crun;
 	struct child init;		/* the container's first process */
 	struct runtime runtime;
+	struct exchange hello;		/* waits for the runtime's first line */
 	struct event *timer;		/* creation limit; grace for an exit status; retry of removal */
 	void (*on_timer)(struct container *container);
 
@@ -70,10 +82,8 @@ struct container {
 	uint64_t net_ns;
 	uint64_t claim_ns;
 
-	struct h2_call *exchange_call;
-	bool exchange_is_init;
-	uint64_t exchange_start_ns;
-	uint64_t timeout_ms;		/* of the exchange */
+	unsigned int runs;		/* under way */
+	bool failing;			/* one has broken it: no further ones, and the end when the others are through */
 	bool closed;			/* the runtime's pipes ended; waiting for its exit status */
 	bool exited;			/* the first process has ended, with exit_status (128 + signal if killed) */
 	int exit_status;
@@ -109,8 +119,11 @@ void container_fail(struct container *container, const char *reason, const char 
 /* The first process has ended by itself. */
 void container_exited(struct child *child, int status);
 
-/* The runtime ended an exchange, or broke the contract while idle. */
-void container_runtime_ended(struct runtime *runtime, enum runtime_end end);
+/* The runtime ended a run's exchange, or broke the contract while idle. */
+void container_runtime_ended(struct runtime *runtime, struct exchange *exchange, enum runtime_end end);
+
+/* Answers the runs under way when the container is ended from outside. */
+void container_drop_runs(struct container *container);
 
 /* Begins the end (state ENDING). */
 void container_end(struct container *container);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,11 +27,10 @@ static void close_one(struct runtime *runtime, int which)
 	fd_close(&runtime->fds[which]);
 }
 
-static void finish(struct runtime *runtime, enum runtime_end end);
-
 /* Reads one log pipe, up to max bytes. False once it is at its end. */
 static bool read_log(struct runtime *runtime, int which, size_t max)
 {
+	struct exchange *oldest = TAILQ_FIRST(&runtime->exchanges);
 	char data[16384];
 
 	while (max && runtime->fds[which] >= 0) {
@@ -41,8 +42,8 @@ static bool read_log(struct runtime *runtime, int which, size_t max)
 			return true;
 		if (n <= 0)
 			return false;
-		if (runtime->busy)
-			logs_feed(&runtime->logs, which == RUNTIME_STDOUT ? LOG_STDOUT : LOG_STDERR, data, (size_t)n, now_ms());
+		if (oldest)
+			logs_feed(&oldest->logs, which == RUNTIME_STDOUT ? LOG_STDOUT : LOG_STDERR, data, (size_t)n, now_ms());
 		max -= (size_t)n;
 	}
 	return true;
@@ -66,21 +67,148 @@ static void drain_logs(struct runtime *runtime)
 	}
 }
 
-static void finish(struct runtime *runtime, enum runtime_end end)
+bool runtime_busy(const struct runtime *runtime)
 {
-	if (runtime->busy) {
-		drain_logs(runtime);
-		event_del(runtime->timer);
-		if (end == RUNTIME_LINE && (runtime->line.extra || runtime->input_sent < runtime->input_len))
-			end = RUNTIME_NOISE;
-		runtime->busy = false;
-		runtime->input = NULL;
+	return !TAILQ_EMPTY(&runtime->exchanges);
+}
+
+static size_t unsent(const struct exchange *exchange)
+{
+	return exchange->head_len + exchange->input_len - exchange->sent;
+}
+
+static void remove_exchange(struct exchange *exchange)
+{
+	struct runtime *runtime = exchange->runtime;
+
+	TAILQ_REMOVE(&runtime->exchanges, exchange, link);
+	if (runtime->answering == exchange) {
+		runtime->answering = NULL;
+		runtime->read = READ_LATE;
 	}
-	if (end == RUNTIME_CLOSED) {
-		close_one(runtime, RUNTIME_STDIN);
-		close_one(runtime, RUNTIME_RESULT);
+	if (exchange->timer)
+		event_free(exchange->timer);
+	exchange->timer = NULL;
+	exchange->input = NULL;
+	exchange->runtime = NULL;
+}
+
+struct exchange *runtime_take(struct runtime *runtime)
+{
+	struct exchange *exchange = TAILQ_FIRST(&runtime->exchanges);
+
+	if (exchange)
+		remove_exchange(exchange);
+	return exchange;
+}
+
+void exchange_clear(struct exchange *exchange)
+{
+	loop_line_clear(&exchange->line);
+	logs_clear(&exchange->logs);
+}
+
+static void finish(struct exchange *exchange, enum runtime_end end)
+{
+	struct runtime *runtime = exchange->runtime;
+
+	drain_logs(runtime);
+	if (end == RUNTIME_LINE && unsent(exchange))
+		end = RUNTIME_NOISE;
+	remove_exchange(exchange);
+	runtime->ended(runtime, exchange, end);
+}
+
+/* What came is no answer to anything: nobody can tell what will. */
+static void noise(struct runtime *runtime)
+{
+	struct exchange *exchange = TAILQ_FIRST(&runtime->exchanges);
+
+	if (!exchange)
+		runtime->ended(runtime, NULL, RUNTIME_NOISE);
+	while ((exchange = TAILQ_FIRST(&runtime->exchanges)))
+		finish(exchange, RUNTIME_NOISE);
+}
+
+static void channel_closed(struct runtime *runtime)
+{
+	struct exchange *exchange;
+
+	drain_logs(runtime);
+	TAILQ_FOREACH(exchange, &runtime->exchanges, link)
+		event_del(exchange->timer);
+	close_one(runtime, RUNTIME_STDIN);
+	close_one(runtime, RUNTIME_RESULT);
+	runtime->ended(runtime, NULL, RUNTIME_CLOSED);
+}
+
+/* "NUMBER " in front of an answer, a byte of it. False: it is not that. */
+static bool take_number(struct runtime *runtime, char c)
+{
+	struct exchange *exchange;
+
+	if (c >= '0' && c <= '9' && runtime->digits < 18) {
+		runtime->reading = runtime->reading * 10 + (uint64_t)(c - '0');
+		runtime->digits++;
+		return true;
 	}
-	runtime->ended(runtime, end);
+	if (c != ' ' || !runtime->digits || runtime->reading > runtime->last_number)
+		return false;
+	TAILQ_FOREACH(exchange, &runtime->exchanges, link)
+		if (exchange->number == runtime->reading)
+			break;
+	runtime->answering = exchange;
+	runtime->read = exchange ? READ_ANSWER : READ_LATE;
+	runtime->reading = runtime->digits = 0;
+	return true;
+}
+
+/* Answers to numbered exchanges, in pieces of any size. */
+static bool take_numbered(struct runtime *runtime, const char *data, size_t len)
+{
+	while (len) {
+		struct exchange *exchange = runtime->answering;
+		const char *end;
+		size_t n;
+
+		if (runtime->read == READ_NUMBER) {
+			if (!take_number(runtime, *data++))
+				return false;
+			len--;
+			continue;
+		}
+		end = memchr(data, '\n', len);
+		n = end ? (size_t)(end - data) + 1 : len;
+		if (exchange)
+			loop_line_feed(&exchange->line, data, n);
+		data += n;
+		len -= n;
+		if (end) {
+			runtime->read = READ_NUMBER;
+			runtime->answering = NULL;
+			if (exchange)
+				finish(exchange, RUNTIME_LINE);
+		}
+	}
+	return true;
+}
+
+static void take(struct runtime *runtime, const char *data, size_t len)
+{
+	struct exchange *exchange = TAILQ_FIRST(&runtime->exchanges);
+
+	if (runtime->numbered) {
+		if (!take_numbered(runtime, data, len))
+			noise(runtime);
+		return;
+	}
+	if (!exchange) {
+		noise(runtime);
+		return;
+	}
+	loop_line_feed(&exchange->line, data, len);
+	if (exchange->line.whole)
+		finish(exchange, exchange->line.extra ? RUNTIME_NOISE : RUNTIME_LINE);
 }
 
 /* 1 go on, 0 nothing now, -1 end of file. */
@@ -93,30 +221,47 @@ static int read_result(struct runtime *runtime)
 		return errno == EINTR;
 	if (n <= 0)
 		return -1;
-	loop_line_feed(&runtime->line, data, (size_t)n);
+	take(runtime, data, (size_t)n);
 	return 1;
 }
 
 static void on_result(evutil_socket_t fd, short what, void *userdata)
 {
 	struct runtime *runtime = userdata;
-	int r = read_result(runtime);
 
-	if (r < 0)
-		finish(runtime, RUNTIME_CLOSED);
-	else if (r > 0 && !runtime->busy)
-		finish(runtime, RUNTIME_NOISE);
-	else if (runtime->busy && runtime->line.whole)
-		finish(runtime, RUNTIME_LINE);
+	if (read_result(runtime) < 0)
+		channel_closed(runtime);
+}
+
+/* The next bytes to write; 0 when there are none. */
+static size_t next_input(struct runtime *runtime, struct exchange **ret, const char **data)
+{
+	struct exchange *exchange;
+
+	TAILQ_FOREACH(exchange, &runtime->exchanges, link)
+		if (unsent(exchange))
+			break;
+	*ret = exchange;
+	if (!exchange)
+		return 0;
+	if (exchange->sent < exchange->head_len) {
+		*data = exchange->head + exchange->sent;
+		return exchange->head_len - exchange->sent;
+	}
+	*data = exchange->input + (exchange->sent - exchange->head_len);
+	return unsent(exchange);
 }
 
 static void on_stdin(evutil_socket_t fd, short what, void *userdata)
 {
 	struct runtime *runtime = userdata;
+	struct exchange *exchange;
+	const char *data;
+	size_t len;
 	ssize_t n;
 
-	while (runtime->busy && runtime->input_sent < runtime->input_len) {
-		n = write(fd, runtime->input + runtime->input_sent, runtime->input_len - runtime->input_sent);
+	while ((len = next_input(runtime, &exchange, &data))) {
+		n = write(fd, data, len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
@@ -124,16 +269,23 @@ static void on_stdin(evutil_socket_t fd, short what, void *userdata)
 			return;
 		}
 		if (n < 0) {
-			finish(runtime, RUNTIME_CLOSED);
+			channel_closed(runtime);
 			return;
 		}
-		runtime->input_sent += (size_t)n;
+		exchange->sent += (size_t)n;
 	}
 }
 
+/* A question that was read in part only leaves nobody a way to ask the next. */
 static void on_timer(evutil_socket_t fd, short what, void *userdata)
 {
-	finish(userdata, RUNTIME_TIMEOUT);
+	struct exchange *exchange = userdata;
+	struct runtime *runtime = exchange->runtime;
+	bool torn = exchange->sent && unsent(exchange);
+
+	finish(exchange, RUNTIME_TIMEOUT);
+	if (torn && runtime_busy(runtime))
+		noise(runtime);
 }
 
 static int open_pipe(struct runtime *runtime, int which, int *ret_child)
@@ -147,17 +299,14 @@ static int open_pipe(struct runtime *runtime, int which, int *ret_child)
 	return fcntl(pair[ours], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-static int add_events(struct runtime *runtime, struct event_base *base)
+static int add_events(struct runtime *runtime)
 {
 	static void (*const handlers[RUNTIME_FDS])(evutil_socket_t, short, void *) = { on_stdin, on_log, on_log, on_result };
 
-	runtime->timer = event_new(base, -1, 0, on_timer, runtime);
-	if (!runtime->timer)
-		return -ENOMEM;
 	for (int i = 0; i < RUNTIME_FDS; i++) {
 		short what = i == RUNTIME_STDIN ? EV_WRITE : EV_READ | EV_PERSIST;
 
-		runtime->events[i] = event_new(base, runtime->fds[i], what, handlers[i], runtime);
+		runtime->events[i] = event_new(runtime->base, runtime->fds[i], what, handlers[i], runtime);
 		if (!runtime->events[i] || (i != RUNTIME_STDIN && event_add(runtime->events[i], NULL) < 0))
 			return -ENOMEM;
 	}
@@ -168,12 +317,14 @@ int runtime_open(struct runtime *runtime, struct event_base *base, int ret_child
 {
 	int r = 0;
 
+	runtime->base = base;
+	TAILQ_INIT(&runtime->exchanges);
 	for (int i = 0; i < RUNTIME_FDS; i++)
 		runtime->fds[i] = ret_child_fds[i] = -1;
 	for (int i = 0; i < RUNTIME_FDS && r == 0; i++)
 		r = open_pipe(runtime, i, &ret_child_fds[i]);
 	if (r == 0)
-		r = add_events(runtime, base);
+		r = add_events(runtime);
 	if (r < 0) {
 		for (int i = 0; i < RUNTIME_FDS; i++)
 			fd_close(&ret_child_fds[i]);
@@ -183,22 +334,35 @@ int runtime_open(struct runtime *runtime, struct event_base *base, int ret_child
 	return 0;
 }
 
-int runtime_exchange(struct runtime *runtime, const char *input, size_t len, uint64_t timeout_ms, uint64_t result_max, uint64_t logs_max)
+void runtime_number(struct runtime *runtime)
+{
+	runtime->numbered = true;
+}
+
+int runtime_exchange(struct runtime *runtime, struct exchange *exchange, const char *input, size_t len, uint64_t timeout_ms,
+		     uint64_t result_max, uint64_t logs_max)
 {
 	const struct timeval limit = { .tv_sec = (time_t)(timeout_ms / 1000), .tv_usec = (suseconds_t)(timeout_ms % 1000 * 1000) };
 
-	if (runtime->busy)
+	if (runtime_busy(runtime) && !runtime->numbered)
 		return -EBUSY;
 	if (runtime->fds[RUNTIME_STDIN] < 0 || runtime->fds[RUNTIME_RESULT] < 0)
 		return -EPIPE;
-	if (event_add(runtime->timer, &limit) < 0)
+	exchange->timer = event_new(runtime->base, -1, 0, on_timer, exchange);
+	if (!exchange->timer)
 		return -ENOMEM;
-	runtime->input = input;
-	runtime->input_len = len;
-	runtime->input_sent = 0;
-	loop_line_start(&runtime->line, result_max);
-	logs_start(&runtime->logs, logs_max);
-	runtime->busy = true;
+	event_add(exchange->timer, &limit);
+	if (runtime->numbered) {
+		exchange->number = ++runtime->last_number;
+		exchange->head_len = (size_t)snprintf(exchange->head, sizeof(exchange->head), "%" PRIu64 " ", exchange->number);
+	}
+	exchange->runtime = runtime;
+	exchange->input = input;
+	exchange->input_len = len;
+	exchange->sent = 0;
+	loop_line_start(&exchange->line, result_max);
+	logs_start(&exchange->logs, logs_max);
+	TAILQ_INSERT_TAIL(&runtime->exchanges, exchange, link);
 	if (len)
 		event_active(runtime->events[RUNTIME_STDIN], EV_WRITE, 0);
 	return 0;
@@ -208,20 +372,18 @@ void runtime_exited(struct runtime *runtime)
 {
 	size_t read_bytes = 0;
 
-	while (runtime->fds[RUNTIME_RESULT] >= 0 && !runtime->line.whole && read_bytes < DRAIN_MAX && read_result(runtime) > 0)
+	while (runtime->fds[RUNTIME_RESULT] >= 0 && runtime_busy(runtime) && read_bytes < DRAIN_MAX && read_result(runtime) > 0)
 		read_bytes += 4096;
-	if (runtime->busy)
-		finish(runtime, runtime->line.whole ? RUNTIME_LINE : RUNTIME_CLOSED);
+	if (runtime_busy(runtime))
+		channel_closed(runtime);
 }
 
 void runtime_close(struct runtime *runtime)
 {
+	struct exchange *exchange;
+
 	for (int i = 0; i < RUNTIME_FDS; i++)
 		close_one(runtime, i);
-	if (runtime->timer)
-		event_free(runtime->timer);
-	runtime->timer = NULL;
-	runtime->busy = false;
-	loop_line_clear(&runtime->line);
-	logs_clear(&runtime->logs);
+	while (runtime->base && (exchange = runtime_take(runtime)))
+		exchange_clear(exchange);
 }

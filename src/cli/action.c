@@ -15,7 +15,7 @@
 #define CODE_MAX (48u << 20)
 
 struct change {
-	const char *kind, *memory, *timeout, *main_name;
+	const char *kind, *memory, *timeout, *concurrency, *main_name;
 };
 
 static int set_limit(json_t *limits, const char *key, const char *text, struct err *err)
@@ -40,6 +40,8 @@ static int make_body(const struct change *change, const char *file, json_t **ret
 
 	if (r == 0)
 		r = set_limit(limits, "timeout", change->timeout, err);
+	if (r == 0)
+		r = set_limit(limits, "concurrency", change->concurrency, err);
 	if (r == 0 && file)
 		r = file_read(file, CODE_MAX, &code, err);
 	if (r == 0 && file) {
@@ -67,9 +69,11 @@ static int put(int argc, char **argv, bool update, struct err *err)
 	struct change change = { 0 };
 	const struct arg own[] = {
 		{ .name = "--kind", .value = &change.kind }, { .name = "--memory", .value = &change.memory },
-		{ .name = "--timeout", .value = &change.timeout }, { .name = "--main", .value = &change.main_name }, { 0 },
+		{ .name = "--timeout", .value = &change.timeout }, { .name = "--concurrency", .value = &change.concurrency },
+		{ .name = "--main", .value = &change.main_name }, { 0 },
 	};
-	const char *usage = "action create|update NAME FILE [--memory MB] [--timeout MS] [--kind KIND] [--main FUNCTION]";
+	const char *usage = "action create|update NAME FILE [--memory MB] [--timeout MS] [--concurrency CALLS] [--kind KIND]\n"
+			    "         [--main FUNCTION]";
 	json_t *body = NULL, *answer;
 	struct client client;
 	struct words words;

@@ -216,6 +216,13 @@ const char *action_agent_kind(const json_t *document)
 	return kind && !strcmp(kind, "blackbox") ? "native" : kind;
 }
 
+bool action_overlaps(const json_t *document)
+{
+	const char *kind = json_string_value(json_object_get(json_object_get(document, "exec"), "kind"));
+
+	return kind && !strcmp(kind, "nodejs:20");
+}
+
 json_t *action_runtimes(void)
 {
 	json_t *families = json_object(), *family;

@@ -36,6 +36,9 @@ bool action_code_is_binary(const char *code);
 /* The agent's name for the runtime of an action with code. Borrowed. */
 const char *action_agent_kind(const json_t *document);
 
+/* Can its runtime do several calls at once, if limits.concurrency says so? Others take them one by one, whatever it says. */
+bool action_overlaps(const json_t *document);
+
 /* Kinds and default, for GET /: {"python":[{...}]}. New object. */
 json_t *action_runtimes(void);
 

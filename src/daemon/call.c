@@ -200,6 +200,15 @@ static void set_string(json_t *object, const char *key, bool as_variable, json_t
 	json_object_set_new(object, name, value);
 }
 
+/* What OpenWhisk gives a container when it starts. */
+static void set_container_environment(const struct call *call, json_t *fields)
+{
+	if (call->pool->options->api_host)
+		json_object_set_new(fields, "__OW_API_HOST", json_string(call->pool->options->api_host));
+	json_object_set_new(fields, "__OW_ALLOW_CONCURRENT",
+			    json_string(action_overlaps(call->document) && call->limits.concurrency > 1 ? "true" : "false"));
+}
+
 /* The fields of /run beside value; with for_init the same as __OW_ variables of /init. */
 json_t *call_environment(const struct call *call, bool for_init)
 {
@@ -214,5 +223,7 @@ json_t *call_environment(const struct call *call, bool for_init)
 	set_string(fields, "deadline", for_init, json_sprintf("%llu", (unsigned long long)deadline));
 	if (call->key && wants_key(call))
 		set_string(fields, "api_key", for_init, json_string(call->key));
+	if (for_init)
+		set_container_environment(call, fields);
 	return fields;
 }

@@ -28,7 +28,11 @@ static const struct {
 
 enum policy_instance_state instance_policy_state(const struct instance *instance)
 {
-	return states[instance->state].policy;
+	enum policy_instance_state state = states[instance->state].policy;
+
+	if (state == POLICY_BUSY && instance->n_serving < instance->concurrency && !instance->failed && !instance->retired)
+		return POLICY_SPARE;
+	return state;
 }
 
 const char *instance_state_name(enum instance_state state)
@@ -44,44 +48,68 @@ void instance_free(struct instance *instance)
 	free(instance);
 }
 
-static struct call *take_call(struct instance *instance)
+static void take_in(struct instance *instance, struct call *call)
 {
-	struct call *call = instance->call;
-
-	instance->call = NULL;
-	return call;
+	call->instance = instance;
+	TAILQ_INSERT_TAIL(&instance->serving, call, link);
+	instance->n_serving++;
 }
 
-/* Ends the call; the instance goes on or leaves. */
-static void end_call(struct instance *instance, struct outcome *outcome, bool usable)
+static void let_out(struct call *call)
+{
+	TAILQ_REMOVE(&call->instance->serving, call, link);
+	call->instance->n_serving--;
+	call->instance = NULL;
+}
+
+/* Calls that waited for the first one's init find another place, before all that came later. */
+static void send_back_waiting(struct instance *instance)
 {
 	struct pool *pool = instance->machine->pool;
-	struct call *call = take_call(instance);
+	struct call *first = TAILQ_FIRST(&instance->serving), *call;
 
+	while ((call = TAILQ_LAST(&instance->serving, call_list)) != first) {
+		let_out(call);
+		TAILQ_INSERT_HEAD(&pool->queue, call, link);
+	}
+}
+
+/* Ends the call; the instance goes on or, once its last call is through, leaves. */
+static void end_call(struct call *call, struct outcome *outcome, bool usable)
+{
+	struct instance *instance = call->instance;
+	struct pool *pool = instance->machine->pool;
+
+	if (instance->state != INSTANCE_RUNNING)
+		send_back_waiting(instance);
+	let_out(call);
 	instance->calls++;
-	if (usable && !instance->retired) {
+	instance->failed |= !usable;
+	if (!TAILQ_EMPTY(&instance->serving)) {
+		/* The others go on. */
+	} else if (instance->failed || instance->retired) {
+		reclaim_start(instance, instance->failed ? "failed" : "action changed", true);
+	} else {
 		instance->state = INSTANCE_IDLE;
 		instance->idle_since_ns = clock_ns(CLOCK_MONOTONIC);
-	} else {
-		reclaim_start(instance, usable ? "action changed" : "failed", true);
 	}
 	call_finish(call, outcome);
 	pool_kick(pool);
 }
 
-static void fail_call(struct instance *instance, const struct err *why)
+static void fail_call(struct call *call, const struct err *why)
 {
+	const struct instance *instance = call->instance;
 	struct outcome outcome;
 
 	log_warning("%s: %s: %s", instance->machine->id, instance->action, why->text);
 	outcome_whisk_error(NO_RESOURCES, &outcome);
-	end_call(instance, &outcome, false);
+	end_call(call, &outcome, false);
 }
 
 static void on_ran(void *arg, const struct vm_reply *reply)
 {
-	struct instance *instance = arg;
-	struct call *call = instance->call;
+	struct call *call = arg;
 	struct outcome outcome;
 
 	call->times.run_ms = (reply->answered_ns - call->step_ns) / NS_PER_MS;
@@ -90,13 +118,13 @@ static void on_ran(void *arg, const struct vm_reply *reply)
 	else
 		outcome_from_silence(OUTCOME_RUN, &call->limits, reply->err.code == ETIMEDOUT, &outcome);
 	if (!reply->status)
-		log_warning("%s: activation %s: %s", instance->machine->id, call->id, reply->err.text);
-	end_call(instance, &outcome, reply->status == 200);
+		log_warning("%s: activation %s: %s", call->instance->machine->id, call->id, reply->err.text);
+	end_call(call, &outcome, reply->status == 200);
 }
 
-static void run(struct instance *instance)
+static void run(struct call *call)
 {
-	struct call *call = instance->call;
+	struct instance *instance = call->instance;
 	unsigned int limit = (unsigned int)call->limits.timeout;
 	json_t *body = call_environment(call, false);
 	struct err err;
@@ -108,30 +136,10 @@ static void run(struct instance *instance)
 	json_object_set_new(body, "result_max_bytes", json_integer(LIMITS_RESULT_MAX));
 	instance->state = INSTANCE_RUNNING;
 	call->step_ns = clock_ns(CLOCK_MONOTONIC);
-	r = vm_container_run(instance->machine->vm, instance->id, body, limit + GRACE_MS, (struct vm_done){ on_ran, instance }, &err);
+	r = vm_container_run(instance->machine->vm, instance->id, body, limit + GRACE_MS, (struct vm_done){ on_ran, call }, &err);
 	json_decref(body);
 	if (r < 0)
-		fail_call(instance, &err);
-}
-
-static void on_initialized(void *arg, const struct vm_reply *reply)
-{
-	struct instance *instance = arg;
-	struct call *call = instance->call;
-	struct outcome outcome;
-
-	call->times.init_ms = (reply->answered_ns - call->step_ns) / NS_PER_MS;
-	if (reply->status)
-		outcome_from_answer(OUTCOME_INIT, &call->limits, reply->status, reply->body, &outcome);
-	else
-		outcome_from_silence(OUTCOME_INIT, &call->limits, reply->err.code == ETIMEDOUT, &outcome);
-	if (reply->status != 200) {
-		end_call(instance, &outcome, false);
-		return;
-	}
-	call->init_logs = json_incref(outcome.logs);
-	outcome_clear(&outcome);
-	run(instance);
+		fail_call(call, &err);
 }
 
 /* Waiting is over: what follows is the function's time. */
@@ -142,19 +150,53 @@ static void begin(struct call *call, bool cold)
 	call->times.wait_ms = (clock_ns(CLOCK_MONOTONIC) - call->arrived_ns) / NS_PER_MS;
 }
 
-/* The action was changed or deleted between the call and its turn. */
-static void fail_for_code(struct instance *instance, const struct err *why)
+/* The first call is sent on last: until then the instance is busy with it and cannot end. */
+static void run_all(struct instance *instance)
 {
+	struct call *first = TAILQ_FIRST(&instance->serving), *call, *next;
+
+	for (call = TAILQ_NEXT(first, link); call; call = next) {
+		next = TAILQ_NEXT(call, link);
+		begin(call, false);
+		run(call);
+	}
+	run(first);
+}
+
+static void on_initialized(void *arg, const struct vm_reply *reply)
+{
+	struct instance *instance = arg;
+	struct call *call = TAILQ_FIRST(&instance->serving);
+	struct outcome outcome;
+
+	call->times.init_ms = (reply->answered_ns - call->step_ns) / NS_PER_MS;
+	if (reply->status)
+		outcome_from_answer(OUTCOME_INIT, &call->limits, reply->status, reply->body, &outcome);
+	else
+		outcome_from_silence(OUTCOME_INIT, &call->limits, reply->err.code == ETIMEDOUT, &outcome);
+	if (reply->status != 200) {
+		end_call(call, &outcome, false);
+		return;
+	}
+	call->init_logs = json_incref(outcome.logs);
+	outcome_clear(&outcome);
+	run_all(instance);
+}
+
+/* The action was changed or deleted between the call and its turn. */
+static void fail_for_code(struct call *call, const struct err *why)
+{
+	const struct instance *instance = call->instance;
 	struct outcome outcome;
 
 	log_warning("%s: %s: its code cannot be loaded: %s", instance->machine->id, instance->action, why->text);
 	outcome_whisk_error("Action could not be found or may have been deleted.", &outcome);
-	end_call(instance, &outcome, false);
+	end_call(call, &outcome, false);
 }
 
 static void init(struct instance *instance)
 {
-	struct call *call = instance->call;
+	struct call *call = TAILQ_FIRST(&instance->serving);
 	json_t *exec, *main_name, *body;
 	unsigned int limit = (unsigned int)call->limits.timeout;
 	struct err err;
@@ -163,7 +205,7 @@ static void init(struct instance *instance)
 	begin(call, true);
 	r = call_load_code(call, &exec, &err);
 	if (r < 0) {
-		fail_for_code(instance, &err);
+		fail_for_code(call, &err);
 		return;
 	}
 	main_name = json_object_get(exec, "main");
@@ -176,7 +218,7 @@ static void init(struct instance *instance)
 	r = vm_container_init(instance->machine->vm, instance->id, body, limit + GRACE_MS, (struct vm_done){ on_initialized, instance }, &err);
 	json_decref(body);
 	if (r < 0)
-		fail_call(instance, &err);
+		fail_call(call, &err);
 }
 
 static void on_created(void *arg, const struct vm_reply *reply)
@@ -189,7 +231,7 @@ static void on_created(void *arg, const struct vm_reply *reply)
 	if (reply->status != 201) {
 		if (reply->status)
 			err_set(&why, EREMOTEIO, "the agent made no container (%d): %.300s", reply->status, said ? said : "no reason given");
-		fail_call(instance, &why);
+		fail_call(TAILQ_FIRST(&instance->serving), &why);
 		return;
 	}
 	if (json_is_integer(partition) && json_integer_value(partition) >= 0 && json_integer_value(partition) < 126)
@@ -210,10 +252,12 @@ static struct instance *instance_new(struct machine *machine, struct call *call)
 	instance->machine = machine;
 	instance->revision = call->revision;
 	instance->state = INSTANCE_CREATING;
-	instance->call = call;
 	instance->partition = -1;
 	instance->memory_bytes = (uint64_t)call->limits.memory << 20;
+	TAILQ_INIT(&instance->serving);
+	instance->concurrency = action_overlaps(call->document) ? (unsigned int)call->limits.concurrency : 1;
 	TAILQ_INSERT_TAIL(&machine->instances, instance, link);
+	take_in(instance, call);
 	return instance;
 }
 
@@ -232,15 +276,17 @@ void instance_create(struct machine *machine, struct call *call)
 	container = (struct vm_container){
 		.id = instance->id, .memory_bytes = instance->memory_bytes, .tmpfs_bytes = instance->memory_bytes / 4,
 		.kind = action_agent_kind(call->document), .pids_max = PIDS_MAX,
-		.timeout_ms = CLAIM_MS,
+		.concurrency = instance->concurrency, .timeout_ms = CLAIM_MS,
 	};
 	if (vm_container_create(machine->vm, &container, (struct vm_done){ on_created, instance }, &err) < 0)
-		fail_call(instance, &err);
+		fail_call(call, &err);
 }
 
 void instance_run(struct instance *instance, struct call *call)
 {
-	instance->call = call;
+	take_in(instance, call);
+	if (instance->state == INSTANCE_CREATING || instance->state == INSTANCE_INIT)
+		return;		/* run_all() */
 	begin(call, false);
-	run(instance);
+	run(call);
 }

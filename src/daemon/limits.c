@@ -21,7 +21,7 @@ static const struct field {
 	{ "memory", offsetof(struct limits, memory), 128, 256, 512, "memory size %d MB %s allowed threshold of %d MB", "action_memory",
 	  1 << 20 },
 	{ "logs", offsetof(struct limits, logs), 0, 10, 10, "log size %d MB %s allowed threshold of %d MB", "action_logs", 1 << 20 },
-	{ "concurrency", offsetof(struct limits, concurrency), 1, 1, 1, "concurrency %d %s allowed threshold of %d", NULL, 0 },
+	{ "concurrency", offsetof(struct limits, concurrency), 1, 1, 500, "concurrency %d %s allowed threshold of %d", NULL, 0 },
 };
 
 #define N_FIELDS (sizeof(fields) / sizeof(fields[0]))

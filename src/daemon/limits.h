@@ -11,7 +11,7 @@ struct limits {
 	int timeout;		/* ms */
 	int memory;		/* MB */
 	int logs;		/* MB */
-	int concurrency;	/* calls at once in one instance */
+	int concurrency;	/* calls at once in one instance, where its kind can */
 };
 
 /* Payload bounds of OpenWhisk, bytes. */

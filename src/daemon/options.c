@@ -131,6 +131,7 @@ static const struct option_row rows[] = {
 	{ "--state", "DIR", parse_string, AT(state), "where actions, records, the API key and VM logs live [/var/lib/squeezy]" },
 	{ "--listen", "ADDR:PORT", parse_listen, 0, "where the REST API listens [127.0.0.1:3233]" },
 	{ "--socket", "PATH", parse_string, AT(socket), "a unix socket where it listens, too [none]" },
+	{ "--api-host", "URL", parse_string, AT(api_host), "told to functions as __OW_API_HOST; VMs must reach it [not told]" },
 	{ "--calls-per-minute", "N", parse_limit, AT(throttle.calls_per_minute), "calls that a namespace may make in a minute [600000]" },
 	{ "--calls-at-once", "N", parse_limit, AT(throttle.concurrent), "calls of a namespace in flight [1024]" },
 	{ "--fires-per-minute", "N", parse_limit, AT(throttle.fires_per_minute), "triggers that a namespace may fire in a minute [60000]" },

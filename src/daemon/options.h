@@ -17,6 +17,7 @@ struct options {
 	char address[64];		/* to listen on */
 	uint16_t port;
 	const char *socket;		/* a unix socket besides; NULL: none */
+	const char *api_host;		/* for functions that call the API; NULL: none */
 	struct throttle_limits throttle;	/* of a namespace that has none of its own */
 	enum vm_backend backend;
 	enum vm_accel accel;

@@ -4,7 +4,7 @@
  * reclaim.c gives memory back, watch.c, sample.c, status.c and inspect.c look.
  *
  * Who owns what: the pool owns machines, queued calls, records; a machine owns its VM, its instances and its reclaims; an instance owns
- * the call it serves. A machine is freed only when its VM is dead, which completes every call to the VM before.
+ * the calls it serves. A machine is freed only when its VM is dead, which completes every call to the VM before.
  */
 #ifndef SQUEEZY_DAEMON_POOL_INTERNAL_H
 #define SQUEEZY_DAEMON_POOL_INTERNAL_H
@@ -26,8 +26,9 @@ struct reclaim;
 
 /* One invocation, from submit to record. */
 struct call {
-	TAILQ_ENTRY(call) link;		/* in pool->queue while it has no instance */
+	TAILQ_ENTRY(call) link;		/* in pool->queue, or in its instance's calls */
 	struct pool *pool;
+	struct instance *instance;	/* NULL: it is in the queue */
 	char id[ACTIVATION_ID_SIZE];
 	char *ns, *action, *transaction, *cause, *binding, *key;	/* as in call_request */
 	struct throttle *throttle;
@@ -42,10 +43,12 @@ struct call {
 	struct call_done done;
 };
 
+TAILQ_HEAD(call_list, call);
+
 enum instance_state {
 	INSTANCE_CREATING,		/* POST /v1/containers is under way */
 	INSTANCE_INIT,			/* the action's code is being loaded */
-	INSTANCE_RUNNING,
+	INSTANCE_RUNNING,		/* one call, or several */
 	INSTANCE_IDLE,
 	INSTANCE_LEAVING,		/* waits for, or is in, its DELETE */
 };
@@ -57,11 +60,13 @@ struct instance {
 	char *action;			/* ns/package/name */
 	uint64_t revision;
 	enum instance_state state;
-	struct call *call;		/* CREATING, INIT, RUNNING */
+	struct call_list serving;	/* CREATING, INIT: for its first call, and those that wait for the same; RUNNING: being run */
+	unsigned int n_serving, concurrency;	/* how many, and how many at most */
 	int partition;			/* -1: none */
 	uint64_t memory_bytes;
 	uint64_t idle_since_ns;
 	uint64_t calls;			/* answered */
+	bool failed;			/* a call has broken it: it takes no more and ends with its last */
 	bool retired;			/* its action has changed: not idle again */
 	json_t *created;		/* the agent's answer to create: its times */
 };
@@ -92,7 +97,7 @@ struct pool {
 	const struct options *options;
 	struct store *store;
 	TAILQ_HEAD(, machine) machines;
-	TAILQ_HEAD(, call) queue;
+	struct call_list queue;
 	unsigned int n_calls;		/* queued and running */
 	uint64_t last_machine, last_instance, last_key, last_reclaim;
 	uint64_t calls_done, started_ns;

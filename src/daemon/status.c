@@ -7,10 +7,11 @@ static json_t *instance_status(const struct instance *instance, uint64_t now)
 {
 	bool idle = instance->state == INSTANCE_IDLE;
 
-	return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:o, s:O*}", "id", instance->id, "action", instance->action,
+	return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:i, s:o, s:O*}", "id", instance->id, "action", instance->action,
 			 "state", instance_state_name(instance->state),
 			 "partition", instance->partition >= 0 ? json_integer(instance->partition) : json_null(),
 			 "memory_bytes", (json_int_t)instance->memory_bytes, "calls", (json_int_t)instance->calls,
+			 "serving", (int)instance->n_serving,
 			 "idle_ms", idle ? json_integer((json_int_t)((now - instance->idle_since_ns) / NS_PER_MS)) : json_null(),
 			 "created", instance->created);
 }

@@ -18,7 +18,7 @@ struct event_base;
 struct h2_call;
 struct h2_server;
 
-#define H2_SERVER_STREAMS_MAX	256
+#define H2_SERVER_STREAMS_MAX	1280	/* all calls a daemon has in flight, and its own requests */
 
 struct h2_server_ops {
 	/* A whole request. The callee owns the call until it answers it, now or later. */

@@ -58,6 +58,20 @@ static size_t newest_idle_of_action(const struct policy_view *view, uint64_t act
 	return best;
 }
 
+/* One that has work and takes more: whoever is idle may go on growing old. */
+static size_t spare_of_action(const struct policy_view *view, uint64_t action)
+{
+	size_t i;
+
+	for (i = 0; i < view->n_instances; i++) {
+		const struct policy_instance *instance = &view->instances[i];
+
+		if (instance->state == POLICY_SPARE && instance->action == action && view->vms[instance->vm].ready)
+			break;
+	}
+	return i;
+}
+
 static unsigned int live_in_vm(const struct policy_view *view, size_t vm)
 {
 	unsigned int count = 0;
@@ -114,8 +128,10 @@ static struct policy_decision place_new_vm(const struct policy_view *view, const
 
 struct policy_decision policy_place(const struct policy_view *view, const struct policy_call *call)
 {
-	size_t warm = newest_idle_of_action(view, call->action), vm, live, victim;
+	size_t warm = spare_of_action(view, call->action), vm, live, victim;
 
+	if (warm == view->n_instances)
+		warm = newest_idle_of_action(view, call->action);
 	if (warm != view->n_instances)
 		return (struct policy_decision){ POLICY_REUSE, warm };
 	for (vm = 0; vm < view->n_vms; vm++)

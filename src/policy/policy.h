@@ -2,8 +2,8 @@
 /*
  * Decisions about calls, instances and memory. Pure: numbers in, a decision out; no clock, no system call, no allocation.
  *
- * A VM serves one class: calls of one namespace with one partition size. An instance runs one revision of one action, and holds one
- * partition of its VM from the moment it is asked for until its partition is given back.
+ * A VM serves one class: calls of one namespace with one partition size. An instance runs one revision of one action, a call or, where the
+ * action allows it, several at a time, and holds one partition of its VM from the moment it is asked for until its partition is given back.
  */
 #ifndef SQUEEZY_POLICY_POLICY_H
 #define SQUEEZY_POLICY_POLICY_H
@@ -13,7 +13,8 @@
 #include <stdint.h>
 
 enum policy_instance_state {
-	POLICY_BUSY,		/* being made, or running a call: never touched */
+	POLICY_BUSY,		/* being made, or running what it can: never touched */
+	POLICY_SPARE,		/* the same, but takes another call beside */
 	POLICY_IDLE,		/* ready for a call, may be evicted */
 	POLICY_LEAVING,		/* being deleted: its partition is not free yet */
 };

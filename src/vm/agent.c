@@ -203,6 +203,8 @@ int vm_container_create(struct vm *vm, const struct vm_container *container, str
 		"timeout_ms", (int)container->timeout_ms);
 	if (!request.body)
 		return err_set(err, ENOMEM, "out of memory");
+	if (container->concurrency > 1)
+		json_object_set_new(request.body, "concurrency", json_integer(container->concurrency));
 	r = send_request(vm, &request, done, err);
 	json_decref(request.body);
 	return r;

@@ -105,6 +105,7 @@ struct vm_container {
 	const char *kind;		/* "python:3", "bench" */
 	uint64_t memory_bytes, tmpfs_bytes;
 	unsigned int pids_max;
+	unsigned int concurrency;	/* runs at a time; 0: 1. More is for "nodejs:20" */
 	unsigned int timeout_ms;	/* for the claim; the host waits 30 s longer for the runtime to be ready */
 };
 

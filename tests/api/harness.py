@@ -82,9 +82,9 @@ class Daemon:
         finally:
             connection.close()
 
-    def action(self, name, code, **limits):
+    def action(self, name, code, kind="python:3", **limits):
         answer = self.request("PUT", "/api/v1/namespaces/_/actions/%s?overwrite=true" % name,
-                              {"exec": {"kind": "python:3", "code": code}, "limits": limits})
+                              {"exec": {"kind": kind, "code": code}, "limits": limits})
         equal(answer.status, 200, answer.body)
         return answer.json
 

@@ -126,6 +126,45 @@ def changed_action_gets_new_instances():
         until(lambda: not daemon.instances())
 
 
+def calls_share_an_instance():
+    with Daemon() as daemon:
+        daemon.action("shared", "sleep 300", kind="nodejs:20", concurrency=4)
+        daemon.action("alone", "sleep 300", concurrency=4)
+        answers = burst(daemon, "shared", 8)
+        equal([(a.status, a.json["response"]["result"]) for a in answers], [(200, {"n": n}) for n in range(8)])
+        equal(sum("initTime" in [x["key"] for x in a.json["annotations"]] for a in answers), 2)
+        equal([(i["calls"], i["serving"], i["state"]) for i in daemon.instances()], [(4, 0, "idle")] * 2)
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            calls = [pool.submit(daemon.invoke, "shared", {"n": n}) for n in range(3)]
+            until(lambda: sorted(i["serving"] for i in daemon.instances()) == [0, 3])
+            equal(daemon.request("POST", "/squeezy/v1/evict", {"idle": True}).json, {"evicting": 1})
+            equal([c.result().status for c in calls], [200] * 3)
+        burst(daemon, "alone", 2)
+        equal(sorted(i["calls"] for i in daemon.instances() if i["action"] == "guest/alone"), [1, 1])
+
+
+def one_failure_ends_a_shared_instance_after_the_others():
+    with Daemon() as daemon:
+        daemon.action("ask", "ask", kind="nodejs:20", concurrency=3)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            slow = [pool.submit(daemon.invoke, "ask", {"ms": 600, "n": n}) for n in range(2)]
+            until(lambda: [i["serving"] for i in daemon.instances() if i["state"] == "running"] == [2])
+            first = daemon.instances()[0]["id"]
+            answer = daemon.invoke("ask", {"fail": "exited"})
+            equal(answer.status, 502)
+            equal([(i["id"], i["serving"]) for i in daemon.instances()], [(first, 2)])
+            equal(daemon.invoke("ask", {"ms": 1}).status, 200)
+            equal(len(daemon.instances()), 2)
+            equal([(s.result().status, s.result().json["response"]["result"]["n"]) for s in slow], [(200, 0), (200, 1)])
+        until(lambda: first not in [i["id"] for i in daemon.instances()])
+        daemon.action("never", "init-error", kind="nodejs:20", concurrency=8)
+        for answer in burst(daemon, "never", 3):
+            equal((answer.status, answer.json["response"]["result"]["error"]), (502, "the code does not load"))
+        until(lambda: "guest/never" not in [i["action"] for i in daemon.instances()])
+        daemon.action("die", "die", kind="nodejs:20", concurrency=8)
+        equal([a.status for a in burst(daemon, "die", 3)], [502] * 3)
+
+
 def sizes_get_vms_of_their_own():
     with Daemon() as daemon:
         daemon.action("small", "echo", memory=128)
@@ -372,6 +411,7 @@ def no_rights_and_no_room_are_said():
 def disk_fills_up(state):
     with Daemon(state=state) as daemon:
         daemon.action("echo", "echo")
+        equal(daemon.invoke("echo").status, 200)
         with open(os.path.join(state, "filler"), "wb") as file:
             try:
                 while True:
@@ -383,6 +423,16 @@ def disk_fills_up(state):
         equal(answer.status, 503)
         contains(answer.json["error"], "full")
         equal(daemon.request("GET", NS + "/actions/big").status, 404)
+        big = [{"key": "a", "value": "x" * 100000}]
+        for path, body in (("/packages/p", {"parameters": big}), ("/triggers/t", {"parameters": big})):
+            answer = daemon.request("PUT", NS + path, body)
+            equal((answer.status, "full" in answer.json["error"]), (503, True))
+            equal(daemon.request("GET", NS + path).status, 404)
+        # Calls are still made; their records cannot be kept, which is said.
+        for n in range(20):
+            answer = daemon.invoke("echo", {"n": n, "x": "y" * 100000}, "blocking=true&result=true")
+            equal((answer.status, answer.json["n"]), (200, n))
+        until(lambda: "full" in daemon.log())
         os.unlink(os.path.join(state, "filler"))
         equal(daemon.invoke("echo", {"a": 1}, "blocking=true&result=true").json, {"a": 1})
 
@@ -461,7 +511,7 @@ def client_program():
             equal(done.returncode, status, done.stdout + done.stderr)
             return done.stdout + done.stderr
 
-        contains(run("action", "create", "e", code, "--memory", "128"), "created e, version 0.0.1")
+        contains(run("action", "create", "e", code, "--memory", "128", "--concurrency", "2"), "created e, version 0.0.1")
         contains(run("action", "create", "e", code, status=1), "resource already exists")
         contains(run("action", "update", "e", "--timeout", "5000"), "version 0.0.2")
         contains(run("action", "create", "f", "/nonexistent.py", status=1), "/nonexistent.py")
@@ -487,7 +537,8 @@ def client_program():
 
 if __name__ == "__main__":
     sys.exit(main([grows_and_shrinks_with_its_calls, baseline_works_the_same, idle_instances_expire, ended_idle_instance_gives_back, one_instance_is_evicted_by_name,
-                   full_vm_swaps_the_oldest_idle_instance, changed_action_gets_new_instances, sizes_get_vms_of_their_own, budget_holds,
+                   full_vm_swaps_the_oldest_idle_instance, changed_action_gets_new_instances, calls_share_an_instance,
+                   one_failure_ends_a_shared_instance_after_the_others, sizes_get_vms_of_their_own, budget_holds,
                    memory_moves_between_vms, vm_dies_in_a_call, vm_that_does_not_start, guest_that_lies, samples_are_taken,
                    prestarted_vm_is_replaced, what_was_answered_survives_a_crash, stopping_ends_everything, bad_starts_say_what_to_do,
                    no_rights_and_no_room_are_said, secrets_and_users, second_signal_ends_at_once, client_starts_and_ends_the_daemon, client_program]))

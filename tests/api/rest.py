@@ -3,6 +3,8 @@
 """The REST surface: what OpenWhisk's clients see. No VM: squeezyd runs on tests/tools/fake-qemu."""
 import base64
 import concurrent.futures
+import json
+import re
 import resource
 import socket
 import sys
@@ -108,7 +110,7 @@ def bad_actions_are_refused():
         ({"exec": {"kind": "perl:5", "code": "x"}}, 400, "The specified runtime 'perl:5' is not supported by this platform."),
         ({"exec": good, "limits": {"memory": 64}}, 400, "memory size 64 MB below allowed threshold of 128 MB"),
         ({"exec": good, "limits": {"timeout": 300001}}, 400, "duration 300001 milliseconds exceeds allowed threshold of 300000 milliseconds"),
-        ({"exec": good, "limits": {"concurrency": 5}}, 400, "concurrency 5 exceeds allowed threshold of 1"),
+        ({"exec": good, "limits": {"concurrency": 501}}, 400, "concurrency 501 exceeds allowed threshold of 500"),
         ({"exec": {"kind": "python:3", "code": "x" * ((48 << 20) + 1)}}, 413, "exec larger than allowed:"),
         ({"exec": good, "parameters": [{"key": "k", "value": "v" * (1 << 20)}]}, 413, "parameters larger than allowed:"),
     ]
@@ -188,7 +190,7 @@ def outcomes_are_openwhisk_s():
 
 
 def function_sees_its_surroundings():
-    with Daemon() as daemon:
+    with Daemon("--api-host", "http://192.0.2.7:3233") as daemon:
         daemon.request("PUT", NS + "/actions/env", {"exec": {"kind": "python:3", "code": "env"}, "parameters": [
             {"key": "p", "value": 1}, {"key": "q", "value": 2}]})
         answer = daemon.invoke("env", {"q": 3}, headers={"X-Request-ID": "tid-9"})
@@ -199,7 +201,9 @@ def function_sees_its_surroundings():
         equal((run["timeout_ms"], run["result_max_bytes"], run["logs_max_bytes"]), (60000, 1 << 20, 10 << 20))
         equal(abs(int(run["deadline"]) / 1000 - time.time() - 60) < 10, True)
         equal("api_key" in run, False)
-        equal(env["__OW_ACTION_NAME"], "/guest/env")
+        equal((env["__OW_ACTION_NAME"], env["__OW_API_HOST"], env["__OW_ALLOW_CONCURRENT"]), ("/guest/env", "http://192.0.2.7:3233", "false"))
+        daemon.action("together", "env", kind="nodejs:20", concurrency=2)
+        equal(daemon.invoke("together").json["response"]["result"]["env"]["__OW_ALLOW_CONCURRENT"], "true")
         daemon.request("PUT", NS + "/actions/env?overwrite=true", {"annotations": [
             {"key": "provide-api-key", "value": True}, {"key": "final", "value": True}]})
         refused = daemon.invoke("env", {"q": 3})
@@ -298,6 +302,55 @@ def clients_that_go_away():
         equal(daemon.invoke("slow").status, 200)
 
 
+def read_answers(connection, count):
+    """Status and body of the next answers on a connection that is kept open."""
+    answers, data = [], b""
+    while len(answers) < count:
+        head, found, rest = data.partition(b"\r\n\r\n")
+        length = int(re.search(rb"content-length: (\d+)", head.lower()).group(1)) if found else 0
+        if not found or len(rest) < length:
+            piece = connection.recv(65536)
+            equal(piece != b"", True, answers)
+            data += piece
+            continue
+        answers.append((int(head.split()[1]), rest[:length].decode()))
+        data = rest[length:]
+    return answers
+
+
+def slow_and_pipelined_clients():
+    with Daemon() as daemon:
+        daemon.action("later", "sleep 200")
+        auth = "Authorization: Basic %s\r\n" % base64.b64encode(daemon.key.encode()).decode()
+
+        def text(n):
+            body = json.dumps({"n": n})
+            return ("POST %s/actions/later?blocking=true&result=true HTTP/1.1\r\nHost: x\r\n%sContent-Type: application/json\r\n"
+                    "Content-Length: %d\r\n\r\n%s" % (NS, auth, len(body), body)).encode()
+
+        # A byte at a time, of two connections in turn: others are served meanwhile, and both are when they are through.
+        slow = [socket.create_connection(("127.0.0.1", daemon.port), 30) for _ in range(2)]
+        for at in range(len(text(0))):
+            for n, connection in enumerate(slow):
+                connection.sendall(text(n)[at:at + 1])
+            if at % 64 == 0:
+                equal(daemon.request("GET", "/ping", auth=False).body, "pong")
+        for n, connection in enumerate(slow):
+            equal([(status, json.loads(body)) for status, body in read_answers(connection, 1)], [(200, {"n": n})])
+        # Several requests in one piece: answered in their order, the cheap one not before the dear one.
+        ping = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
+        slow[0].sendall(text(1) + ping + text(2) + ping)
+        answers = read_answers(slow[0], 4)
+        equal([(status, body.replace(" ", "")) for status, body in answers], [(200, '{"n":1}'), (200, "pong"), (200, '{"n":2}'), (200, "pong")])
+        # A client that does not read its answers: its own affair.
+        daemon.action("large", 'result {"x": "%s"}' % ("y" * 3000))
+        for _ in range(200):
+            slow[1].sendall(text(3).replace(b"later", b"large"))
+        equal(daemon.request("GET", "/ping", auth=False).body, "pong")
+        for connection in slow:
+            connection.close()
+
+
 def more_clients_than_descriptors():
     with Daemon() as daemon:
         resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (40, 40))
@@ -333,5 +386,5 @@ def too_many_calls_are_refused():
 if __name__ == "__main__":
     sys.exit(main([info_needs_no_key, key_is_asked_for, transaction_id_comes_back, wrong_paths_and_verbs, actions_are_kept,
                    bad_actions_are_refused, calls_answer, outcomes_are_openwhisk_s, function_sees_its_surroundings, logs_are_kept,
-                   waiting_has_an_end, bad_calls_are_refused, inspect_asks_the_agent, activations_are_listed, clients_that_go_away, more_clients_than_descriptors, many_calls_at_once,
+                   waiting_has_an_end, bad_calls_are_refused, inspect_asks_the_agent, activations_are_listed, clients_that_go_away, slow_and_pipelined_clients, more_clients_than_descriptors, many_calls_at_once,
                    too_many_calls_are_refused]))

@@ -226,6 +226,10 @@ static void run(struct h2_call *call, struct container *container, json_t *body)
 		answer_run(call, json_loads(code + 7, JSON_DECODE_ANY, NULL));
 	else if (!strcmp(code, "add"))
 		answer_run(call, json_pack("{s:I}", "n", json_integer_value(json_object_get(value, "n")) + 1));
+	else if (!strcmp(code, "ask") && json_object_get(value, "fail"))
+		refuse(call, 502, json_string_value(json_object_get(value, "fail")));
+	else if (!strcmp(code, "ask"))
+		run_later(call, (int)json_integer_value(json_object_get(value, "ms")), json_incref(value));
 	else if (sscanf(code, "sleep %d", &ms) == 1)
 		run_later(call, ms, json_incref(value));
 	else

@@ -28,7 +28,7 @@ static const struct {
 	{ "{\"memory\": 127}", "memory size 127 MB below allowed threshold of 128 MB" },
 	{ "{\"memory\": 513}", "memory size 513 MB exceeds allowed threshold of 512 MB" },
 	{ "{\"logs\": 11}", "log size 11 MB exceeds allowed threshold of 10 MB" },
-	{ "{\"concurrency\": 2}", "concurrency 2 exceeds allowed threshold of 1" },
+	{ "{\"concurrency\": 501}", "concurrency 501 exceeds allowed threshold of 500" },
 	{ "{\"memory\": \"256\"}", "limit 'memory' must be an integer" },
 	{ "{\"memory\": 1e300}", "limit 'memory' must be an integer" },
 	{ "{\"timeout\": 99999999999999}", "limit 'timeout' must be an integer" },

@@ -23,11 +23,14 @@ static struct runtime runtime;
 static int far[RUNTIME_FDS];
 static int ends;
 static enum runtime_end last;
+static struct exchange one, two, three;
+static struct exchange *ended;
 
-static void on_end(struct runtime *unused, enum runtime_end end)
+static void on_end(struct runtime *unused, struct exchange *exchange, enum runtime_end end)
 {
 	ends++;
 	last = end;
+	ended = exchange;
 	event_base_loopbreak(base);
 }
 
@@ -38,6 +41,7 @@ static int setup(void **state)
 	signal(SIGPIPE, SIG_IGN);
 	base = event_base_new();
 	memset(&runtime, 0, sizeof(runtime));
+	one = two = three = (struct exchange){ 0 };
 	ends = 0;
 	runtime.ended = on_end;
 	assert_int_equal(runtime_open(&runtime, base, far, &err), 0);
@@ -46,7 +50,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	while (runtime_take(&runtime))
+		;
 	runtime_close(&runtime);
+	exchange_clear(&one);
+	exchange_clear(&two);
+	exchange_clear(&three);
 	for (int i = 0; i < RUNTIME_FDS; i++)
 		fd_close(&far[i]);
 	event_base_free(base);
@@ -60,7 +69,9 @@ static void say(int which, const char *text)
 
 static void exchange(const char *input, uint64_t timeout_ms)
 {
-	assert_int_equal(runtime_exchange(&runtime, input, input ? strlen(input) : 0, timeout_ms, 100, 1000), 0);
+	exchange_clear(&one);
+	one = (struct exchange){ 0 };
+	assert_int_equal(runtime_exchange(&runtime, &one, input, input ? strlen(input) : 0, timeout_ms, 100, 1000), 0);
 }
 
 /* Runs the loop until the exchange ends. */
@@ -78,22 +89,22 @@ static void test_answer(void **state)
 	char line[64] = "";
 
 	exchange("question\n", 5000);
-	assert_int_equal(runtime_exchange(&runtime, NULL, 0, 1000, 100, 1000), -EBUSY);
+	assert_int_equal(runtime_exchange(&runtime, &two, NULL, 0, 1000, 100, 1000), -EBUSY);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	assert_int_equal(read(far[RUNTIME_STDIN], line, sizeof(line)), 9);
 	assert_string_equal(line, "question\n");
 	say(RUNTIME_STDOUT, "log\n");
 	say(RUNTIME_RESULT, "{\"a\":1}\n");
 	run_until_end(RUNTIME_LINE);
-	assert_string_equal(runtime.line.text.data, "{\"a\":1}");
-	assert_non_null(strstr(logs_finish(&runtime.logs, 1), "\"log\""));
+	assert_string_equal(one.line.text.data, "{\"a\":1}");
+	assert_non_null(strstr(logs_finish(&one.logs, 1), "\"log\""));
 	/* What is logged between exchanges belongs to none. */
 	say(RUNTIME_STDERR, "stray\n");
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	exchange(NULL, 5000);
 	say(RUNTIME_RESULT, "{}\n");
 	run_until_end(RUNTIME_LINE);
-	assert_string_equal(logs_finish(&runtime.logs, 1), "[]");
+	assert_string_equal(logs_finish(&one.logs, 1), "[]");
 }
 
 static void test_timeout(void **state)
@@ -102,7 +113,7 @@ static void test_timeout(void **state)
 	say(RUNTIME_RESULT, "half a line");
 	say(RUNTIME_STDERR, "working");
 	run_until_end(RUNTIME_TIMEOUT);
-	assert_non_null(strstr(logs_finish(&runtime.logs, 1), "working"));
+	assert_non_null(strstr(logs_finish(&one.logs, 1), "working"));
 }
 
 static void test_noise(void **state)
@@ -128,7 +139,7 @@ static void test_early_answer(void **state)
 	char *input = malloc(len);
 
 	memset(input, 'x', len);
-	assert_int_equal(runtime_exchange(&runtime, input, len, 5000, 100, 1000), 0);
+	assert_int_equal(runtime_exchange(&runtime, &one, input, len, 5000, 100, 1000), 0);
 	say(RUNTIME_RESULT, "{}\n");
 	run_until_end(RUNTIME_NOISE);
 	free(input);
@@ -141,8 +152,11 @@ static void test_closed(void **state)
 	fd_close(&far[RUNTIME_STDOUT]);
 	fd_close(&far[RUNTIME_RESULT]);
 	run_until_end(RUNTIME_CLOSED);
-	assert_non_null(strstr(logs_finish(&runtime.logs, 1), "last words"));
-	assert_int_equal(runtime_exchange(&runtime, NULL, 0, 1000, 100, 1000), -EPIPE);
+	assert_null(ended);
+	assert_ptr_equal(runtime_take(&runtime), &one);
+	assert_null(runtime_take(&runtime));
+	assert_non_null(strstr(logs_finish(&one.logs, 1), "last words"));
+	assert_int_equal(runtime_exchange(&runtime, &two, NULL, 0, 1000, 100, 1000), -EPIPE);
 }
 
 static void test_closed_stdin(void **state)
@@ -165,6 +179,108 @@ static void test_exited(void **state)
 	assert_int_equal(ends, 2);
 }
 
+static void start(struct exchange *exchange, const char *input, uint64_t timeout_ms)
+{
+	assert_int_equal(runtime_exchange(&runtime, exchange, input, strlen(input), timeout_ms, 100, 1000), 0);
+}
+
+static void answered(struct exchange *exchange, const char *text)
+{
+	run_until_end(RUNTIME_LINE);
+	assert_ptr_equal(ended, exchange);
+	assert_string_equal(exchange->line.text.data, text);
+}
+
+/* Answers come in any order and in any pieces. */
+static void test_overlap(void **state)
+{
+	char line[64] = "";
+
+	runtime_number(&runtime);
+	start(&one, "a\n", 5000);
+	start(&two, "b\n", 5000);
+	start(&three, "c\n", 5000);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(read(far[RUNTIME_STDIN], line, sizeof(line)), 12);
+	assert_string_equal(line, "1 a\n2 b\n3 c\n");
+	say(RUNTIME_STDOUT, "log\n");
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	say(RUNTIME_RESULT, "3");
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	say(RUNTIME_RESULT, " {\"c\"");
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	say(RUNTIME_RESULT, ":1}\n");
+	answered(&three, "{\"c\":1}");
+	assert_string_equal(logs_finish(&three.logs, 1), "[]");
+	say(RUNTIME_RESULT, "1 {}\n");
+	answered(&one, "{}");
+	assert_non_null(strstr(logs_finish(&one.logs, 1), "\"log\""));
+	say(RUNTIME_RESULT, "2 []\n");
+	answered(&two, "[]");
+	assert_false(runtime_busy(&runtime));
+}
+
+/* Two in one write: both end. */
+static void test_overlap_at_once(void **state)
+{
+	runtime_number(&runtime);
+	start(&one, "a\n", 5000);
+	start(&two, "b\n", 5000);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	say(RUNTIME_RESULT, "2 {\"b\":1}\n1 {\"a\":1}\n");
+	event_base_dispatch(base);
+	assert_int_equal(ends, 2);
+	assert_string_equal(one.line.text.data, "{\"a\":1}");
+	assert_string_equal(two.line.text.data, "{\"b\":1}");
+}
+
+/* What comes after its time is thrown away, also when it had begun; the others go on. */
+static void test_late_answer(void **state)
+{
+	runtime_number(&runtime);
+	start(&one, "a\n", 30);
+	start(&two, "b\n", 5000);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	say(RUNTIME_RESULT, "1 {\"ha");
+	run_until_end(RUNTIME_TIMEOUT);
+	assert_ptr_equal(ended, &one);
+	say(RUNTIME_RESULT, "lf\":2}\n1 again\n2 {}\n");
+	answered(&two, "{}");
+}
+
+/* A number that was never given, or none: nothing can be trusted after it. */
+static void test_overlap_noise(void **state)
+{
+	static const char *const texts[] = { "7 {}\n", "{}\n", " {}\n", "1x", "99999999999999999999 {}\n" };
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		runtime_number(&runtime);
+		start(&one, "a\n", 5000);
+		start(&two, "b\n", 5000);
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		ends = 0;
+		say(RUNTIME_RESULT, texts[i]);
+		event_base_dispatch(base);
+		assert_int_equal(ends, 2);
+		assert_int_equal(last, RUNTIME_NOISE);
+		teardown(state);
+		setup(state);
+	}
+}
+
+static void test_overlap_closed(void **state)
+{
+	runtime_number(&runtime);
+	start(&one, "a\n", 5000);
+	start(&two, "b\n", 5000);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	say(RUNTIME_RESULT, "2 {}\n");
+	fd_close(&far[RUNTIME_RESULT]);
+	answered(&two, "{}");
+	run_until_end(RUNTIME_CLOSED);
+	assert_ptr_equal(runtime_take(&runtime), &one);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +288,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_noise, setup, teardown), cmocka_unit_test_setup_teardown(test_noise_when_idle, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_early_answer, setup, teardown), cmocka_unit_test_setup_teardown(test_closed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_closed_stdin, setup, teardown), cmocka_unit_test_setup_teardown(test_exited, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_overlap, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_overlap_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_late_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_overlap_noise, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_overlap_closed, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,7 +95,7 @@ static void resize(struct world *w, unsigned int units)
 
 static void make_container(struct world *w, const char *id, const char *code)
 {
-	struct vm_container container = { id, "python:3", 256 * MIB, 64 * MIB, 64, 1000 };
+	struct vm_container container = { id, "python:3", 256 * MIB, 64 * MIB, 64, 1, 1000 };
 	json_t *body = json_pack("{s:{s:s, s:{}}}", "value", "code", code, "env");
 	struct vm_result result;
 
@@ -182,7 +182,7 @@ static void test_deadline(void **state)
 /* Everything under way completes when QEMU dies, whoever kills it. */
 static void test_death_completes_calls(void **state)
 {
-	struct vm_container waiting = { "c9", "python:3", 256 * MIB, 64 * MIB, 64, 60000 };
+	struct vm_container waiting = { "c9", "python:3", 256 * MIB, 64 * MIB, 64, 1, 60000 };
 	struct vm_resize_result size;
 	struct vm_result call;
 	struct world *w = *state;
@@ -205,7 +205,7 @@ static void test_death_completes_calls(void **state)
 
 static void test_end_completes_calls(void **state)
 {
-	struct vm_container waiting = { "c9", "python:3", 256 * MIB, 64 * MIB, 64, 60000 };
+	struct vm_container waiting = { "c9", "python:3", 256 * MIB, 64 * MIB, 64, 1, 60000 };
 	struct vm_result call;
 	struct world *w = *state;
 	struct err err;

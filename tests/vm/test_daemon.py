@@ -96,6 +96,28 @@ def burst_scales_and_memory_returns():
         equal(isinstance(annotation(again, "initTime"), int), True)
 
 
+MEET = """
+const waiting = [];
+async function main(args) {
+    await new Promise(resolve => {
+        waiting.push(resolve);
+        if (waiting.length === args.meet) waiting.splice(0).forEach(go => go());
+    });
+    return { n: args.n };
+}
+"""
+
+
+def calls_meet_in_one_instance():
+    with real("--partitions", "4") as daemon:
+        daemon.action("meet", MEET, kind="nodejs:20", concurrency=6)
+        for _ in range(2):
+            with concurrent.futures.ThreadPoolExecutor(6) as pool:
+                answers = list(pool.map(lambda n: call(daemon, "meet", {"n": n, "meet": 6}), range(6)))
+            equal([(a.status, a.json) for a in answers], [(200, {"n": n}) for n in range(6)])
+        equal([i["calls"] for i in daemon.instances()], [12])
+
+
 def bad_functions_harm_nobody():
     cases = [("raise", "boom"), ("exit", "exited unexpectedly."), ("oom", "The action exhausted its memory and was aborted."),
              ("loop", "exceeded its time limits of 20000 milliseconds."), ("large", "> 1048576 bytes.")]
@@ -156,5 +178,5 @@ if __name__ == "__main__":
     if not (os.path.exists(KERNEL) and os.path.exists(IMAGE) and shutil.which("qemu-system-x86_64")):
         print("1..0 # SKIP guest kernel, image or QEMU missing; run tools/build")
         sys.exit(0)
-    sys.exit(main([burst_scales_and_memory_returns, bad_functions_harm_nobody, stock_driver_serves_too, dying_vm_is_replaced,
+    sys.exit(main([burst_scales_and_memory_returns, calls_meet_in_one_instance, bad_functions_harm_nobody, stock_driver_serves_too, dying_vm_is_replaced,
                    kernel_without_its_partitions_is_told]))

@@ -45,11 +45,11 @@ class World:
     def __init__(self, agent, tap):
         self.agent, self.check, self.count = agent, tap.check, 0
 
-    def make(self, kind):
+    def make(self, kind, **more):
         self.count += 1
         name = "k%d" % self.count
         status, answer = self.agent.call("POST", "/v1/containers", {"id": name, "kind": kind, "memory_bytes": 192 * MIB, "tmpfs_bytes": 48 * MIB,
-                                                                     "pids_max": 64, "claim": False, "timeout_ms": 120000})
+                                                                     "pids_max": 64, "claim": False, "timeout_ms": 120000, **more})
         if status != 201:
             self.check(False, "a container of kind %s is made" % kind, answer)
         return "/v1/containers/" + name
@@ -151,6 +151,66 @@ def test_node_code(world):
     world.end(path)
 
 
+TOGETHER = """
+const waiting = [];
+async function main(args) {
+    if (args.sync) throw new Error("thrown");
+    if (args.spin) for (;;);
+    if (args.hang) return new Promise(() => {});
+    console.log("line of " + args.n);
+    const inside = await new Promise(resolve => {
+        waiting.push(resolve);
+        if (waiting.length === args.meet) waiting.splice(0).forEach(go => go(args.meet));
+    });
+    await new Promise(resolve => setTimeout(resolve, 10 * (args.meet - args.n)));
+    return { n: args.n, inside, id: process.env.__OW_ALLOW_CONCURRENT };
+}
+"""
+
+
+def test_together(world):
+    """limits.concurrency above 1: calls of one instance that can only end if all of them are in it at once."""
+    check = world.check
+    agent = world.agent
+    path = world.make("nodejs:20", concurrency=8)
+    check(world.init(path, TOGETHER)[0] == 200, "together: init")
+    tags = [agent.start("POST", path + "/run", {"value": {"n": i, "meet": 8}, "timeout_ms": 60000}) for i in range(8)]
+    answers = [agent.wait(tag) for tag in tags]
+    check([(status, answer.get("result", {}).get("n"), answer.get("result", {}).get("inside")) for status, answer in answers] ==
+          [(200, i, 8) for i in range(8)], "together: eight at once, each has its own answer", answers)
+    lines = [line["text"] for _, answer in answers for line in answer.get("logs", [])]
+    check(sorted(lines) == ["line of %d" % i for i in range(8)], "together: no log line is lost or told twice", lines)
+    held = [agent.start("POST", path + "/run", {"value": {"n": i, "meet": 9}, "timeout_ms": 60000}) for i in range(8)]
+    status, answer = agent.call("POST", path + "/run", {"value": {"n": 8, "meet": 9}})
+    check(status == 409 and answer["reason"] == "busy", "together: a ninth is refused", answer)
+    status, answer = agent.call("DELETE", path)
+    ends = [agent.wait(tag) for tag in held]
+    check(status == 200 and all(end[0] == 502 and end[1]["reason"] == "exited" for end in ends), "together: ended from outside", answer, ends)
+    path = world.make("nodejs:20", concurrency=3)
+    world.init(path, TOGETHER)
+    hang = agent.start("POST", path + "/run", {"value": {"hang": True}, "timeout_ms": 500})
+    good = agent.start("POST", path + "/run", {"value": {"n": 0, "meet": 1, "late": True}, "timeout_ms": 60000})
+    check(agent.wait(good)[1].get("result", {}).get("n") == 0, "together: one goes on beside another that hangs")
+    good = agent.start("POST", path + "/run", {"value": {"n": 0, "meet": 2}, "timeout_ms": 20000})
+    status, answer = agent.wait(hang)
+    check(status == 502 and answer["reason"] == "timeout", "together: that one runs out of time", answer)
+    check(agent.call("POST", path + "/run", {"value": {}})[0] == 502, "together: then no new one is taken")
+    state = [c["state"] for c in agent.call("GET", "/v1/containers")[1]["containers"] if "/v1/containers/" + c["id"] == path]
+    check(state == ["running"], "together: the other one is left to go on", state)
+    world.end(path)
+    check(agent.wait(good)[0] == 502, "together: until it is ended")
+    path = world.make("nodejs:20", concurrency=2)
+    world.init(path, TOGETHER.replace("throw new Error", "process.exit(3); new Error"))
+    other = agent.start("POST", path + "/run", {"value": {"hang": True}, "timeout_ms": 60000})
+    status, answer = agent.call("POST", path + "/run", {"value": {"sync": True}, "timeout_ms": 60000})
+    ended = agent.wait(other)
+    check([status, ended[0]] == [502, 502] and answer["reason"] == ended[1]["reason"] == "exited", "together: an exit ends all", answer, ended)
+    world.end(path)
+    for kind, number in (("python:3", 2), ("nodejs:20", 501), ("nodejs:20", 0)):
+        status, answer = agent.call("POST", "/v1/containers", {"id": "x", "kind": kind, "memory_bytes": 128 * MIB, "concurrency": number})
+        check(status == 400 and "concurrency" in answer["error"], "together: %s with a concurrency of %d is refused" % (kind, number), answer)
+
+
 def test_native(world):
     check = world.check
     script = "#!/bin/sh\necho a log line\nread line\nprintf '{\"first\": %s, \"stdin\": %s}' \"$1\" \"$line\"\n"
@@ -207,7 +267,7 @@ def main():
         status, hello = agent.call("GET", "/v1/hello")
         tap.check(status == 200, "the agent is there", hello, vm.log())
         world = World(agent, tap)
-        for test in (test_node_answers, test_node_breaks, test_node_code, test_native, test_python):
+        for test in (test_node_answers, test_node_breaks, test_node_code, test_together, test_native, test_python):
             test(world)
         status, _ = agent.call("POST", "/v1/containers", {"id": "x", "kind": "perl:5", "memory_bytes": 128 * MIB})
         tap.check(status == 400, "an unknown kind is refused")
