@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Growing and shrinking the memory device, and watching it get there. QEMU tells of size changes at most once a second, so we ask:
- * one question at a time per VM, at once again in the first 50 ms (an answer takes 0.9 ms emulated), then less and less often.
+ * Growing and shrinking the memory device, and watching it get there. QEMU tells of a size change by itself, but at most once a second; a change
+ * soon after another is told late, so we also ask: one question at a time per VM, often in the first 50 ms, then less and less. Questions are not
+ * free: QEMU answers them in the thread, and under the lock, that does the work we wait for.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -13,6 +14,7 @@
 
 #define QMP_TIMEOUT_MS 10000
 #define NS_PER_MS 1000000ull
+#define TELLS_AGAIN_MS 1100	/* so long after it told a size QEMU tells the next at once */
 
 struct resize {
 	TAILQ_ENTRY(resize) link;
@@ -87,6 +89,22 @@ static void settle_all(struct vm *vm, uint64_t now)
 	} while (resize);
 }
 
+static void see_size(struct vm *vm, uint64_t size_bytes)
+{
+	struct resize *resize;
+
+	vm->size_bytes = size_bytes;
+	TAILQ_FOREACH(resize, &vm->resizes, link)
+		resize->progress.size_bytes = size_bytes;
+}
+
+void resize_event(struct vm *vm, uint64_t size_bytes)
+{
+	vm->told_ns = clock_ns(CLOCK_MONOTONIC);
+	see_size(vm, size_bytes);
+	settle_all(vm, vm->told_ns);
+}
+
 static void on_size(void *arg, const struct qmp_reply *reply)
 {
 	struct vm *vm = arg;
@@ -96,11 +114,9 @@ static void on_size(void *arg, const struct qmp_reply *reply)
 	if (vm->state >= VM_KILLED)
 		return;
 	if (!reply->err.code && reply->bytes <= vm_device_bytes(vm)) {
-		vm->size_bytes = reply->bytes;
-		TAILQ_FOREACH(resize, &vm->resizes, link) {
-			resize->progress.size_bytes = reply->bytes;
+		see_size(vm, reply->bytes);
+		TAILQ_FOREACH(resize, &vm->resizes, link)
 			resize->progress.polls++;
-		}
 	}
 	settle_all(vm, clock_ns(CLOCK_MONOTONIC));
 	if (!TAILQ_EMPTY(&vm->resizes))
@@ -131,7 +147,7 @@ static unsigned int poll_interval_ms(const struct vm *vm, uint64_t now)
 	uint64_t age = (now - TAILQ_LAST(&vm->resizes, resize_list)->progress.asked_ns) / NS_PER_MS;
 
 	if (age < 50)
-		return 0;
+		return now - vm->told_ns > TELLS_AGAIN_MS * NS_PER_MS ? 5 : 1;
 	return age < 1000 ? 2 : 20;
 }
 
@@ -157,7 +173,7 @@ static void on_set(void *arg, const struct qmp_reply *reply)
 		finish(resize);
 	}
 	if (vm->state < VM_KILLED)
-		poll_now(vm);
+		poll_soon(vm);
 }
 
 /* Older ones that want the other direction may never see their size. They are told from the loop, by the next poll. */

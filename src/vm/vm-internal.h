@@ -69,6 +69,7 @@ struct vm {
 	TAILQ_HEAD(resize_list, resize) resizes;
 	struct event *poll_timer;
 	bool poll_busy;
+	uint64_t told_ns;		/* when QEMU last told the size by itself */
 
 	uint64_t spawned_ns, ready_ns;
 };
@@ -96,6 +97,7 @@ int agent_poweroff(struct vm *vm);
 
 /* resize.c */
 void resize_abort(struct vm *vm, const struct err *why);
+void resize_event(struct vm *vm, uint64_t size_bytes);	/* QEMU told the device's size by itself */
 
 /* vm.c */
 void vm_on_hello(struct vm *vm, json_t *hello, const struct err *err);

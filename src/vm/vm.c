@@ -214,7 +214,7 @@ static void on_qmp_event(void *arg, enum qmp_event event, const char *id, uint64
 	struct vm *vm = arg;
 
 	if (event == QMP_EVENT_MEMORY_SIZE && !strcmp(id, VM_MEMDEV) && size_bytes <= vm_device_bytes(vm))
-		vm->size_bytes = size_bytes;
+		resize_event(vm, size_bytes);
 }
 
 static void on_qmp_closed(void *arg, const struct err *why)

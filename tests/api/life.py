@@ -111,7 +111,7 @@ def full_vm_swaps_the_oldest_idle_instance():
         equal(daemon.invoke("e").status, 200)
         equal(sorted(i["action"] for i in daemon.instances()), ["guest/b", "guest/c", "guest/d", "guest/e"])
         equal(first[0] in [i["id"] for i in daemon.instances()], False)
-        equal(daemon.status()["vms"][0]["plugged_bytes"], 1024 * MIB)
+        until(lambda: daemon.status()["vms"][0]["plugged_bytes"] == 1024 * MIB)
 
 
 def changed_action_gets_new_instances():

@@ -55,6 +55,30 @@ static bool drain_highest(struct fake *fake)
 	return false;
 }
 
+static void say(struct bufferevent *stream, json_t *json)
+{
+	char *text = json_dumps(json, JSON_COMPACT);
+
+	bufferevent_write(stream, text, strlen(text));
+	bufferevent_write(stream, "\r\n", 2);
+	free(text);
+	json_decref(json);
+}
+
+/* As QEMU does, at once, but at most once a second; ours does not tell the others later either. */
+static void tell_size(struct fake *fake, uint64_t size)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	bool tell = size != fake->size && now - fake->told_ns >= 1000000000ull && fake->qmp;
+
+	fake->size = size;
+	if (!tell)
+		return;
+	fake->told_ns = now;
+	say(fake->qmp, json_pack("{s:s, s:{s:s, s:I, s:s}}", "event", "MEMORY_DEVICE_SIZE_CHANGE", "data", "id", "vm0", "size",
+				 fake_is(fake, "mad-size") ? (json_int_t)1 << 60 : (json_int_t)size, "qom-path", "/machine/peripheral/vm0"));
+}
+
 void fake_resize(struct fake *fake)
 {
 	uint64_t floor = fake->squeezy ? 0 : fake->device_bytes - fake->partitions * fake->partition_bytes;
@@ -66,7 +90,7 @@ void fake_resize(struct fake *fake)
 		populate_lowest(fake);
 	while (populated(fake) > wanted && drain_highest(fake))
 		;
-	fake->size = floor + populated(fake) * fake->partition_bytes;
+	tell_size(fake, floor + populated(fake) * fake->partition_bytes);
 	fake_agent_retry();
 }
 
@@ -86,16 +110,6 @@ void fake_release(struct fake *fake, int partition)
 	if (partition >= 0)
 		fake->state[partition].claimed = false;
 	fake_resize(fake);
-}
-
-static void say(struct bufferevent *stream, json_t *json)
-{
-	char *text = json_dumps(json, JSON_COMPACT);
-
-	bufferevent_write(stream, text, strlen(text));
-	bufferevent_write(stream, "\r\n", 2);
-	free(text);
-	json_decref(json);
 }
 
 static json_t *command(struct fake *fake, const char *name, const json_t *arguments)
@@ -162,6 +176,7 @@ static void serve_qmp(struct fake *fake, int fd)
 	bufferevent_setcb(stream, on_qmp, NULL, on_qmp_event, fake);
 	bufferevent_enable(stream, EV_READ | EV_WRITE);
 	greet(fake, stream);
+	fake->qmp = stream;
 }
 
 /* What we need of the command line. */

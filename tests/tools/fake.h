@@ -21,6 +21,7 @@
  *	bad-result, large	more of them			garbage			the run's answer is not JSON
  *	flood			the answer is 70 MiB long	log			writes two lines, and too many
  *	result JSON		returns that		add			returns {"n": arguments.n + 1}
+ *	ask			arguments.fail: that reason of the agent's; else arguments, after arguments.ms
  *	leave			like echo, and its container ends a moment later
  *	env			returns what init got as env	init-error, init-oom, init-exited, init-timeout	the same for init
  */
@@ -33,6 +34,7 @@
 
 #define FAKE_PARTITIONS_MAX 126
 
+struct bufferevent;
 struct event_base;
 
 struct fake_partition {
@@ -46,6 +48,8 @@ struct fake {
 	const char *mode;		/* word behind fake=, "" if none */
 	uint64_t device_bytes, partition_bytes;
 	uint64_t requested, size;
+	struct bufferevent *qmp;	/* NULL before the greeting */
+	uint64_t told_ns;		/* the last event of the size */
 	unsigned int partitions;
 	bool squeezy;
 	char *memory;			/* device_bytes, anonymous */
