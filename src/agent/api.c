@@ -37,12 +37,16 @@ static const char *const node_argv[] = {
 };
 static const char *const bench_argv[] = { "/usr/lib/squeezy/runtimes/bench/bench-runtime", NULL };
 
-static const struct { const char *kind; const char *const *argv; } kinds[] = {
-	{ "python:3", python_argv },
-	{ "python:3.11", python_argv },
-	{ "nodejs:20", node_argv },
-	{ "native", native_argv },
-	{ "bench", bench_argv },
+static const struct {
+	const char *kind;
+	const char *const *argv;
+	bool overlaps;		/* numbers its answers: may do several runs at once */
+} kinds[] = {
+	{ "python:3", python_argv, false },
+	{ "python:3.11", python_argv, false },
+	{ "nodejs:20", node_argv, true },
+	{ "native", native_argv, false },
+	{ "bench", bench_argv, false },
 };
 
 /* A member that must be a whole number in [min, max]; absent: fallback. */
@@ -67,7 +71,8 @@ static int parse_kind(const json_t *object, struct container_request *ret, struc
 		if (!strcmp(kinds[i].kind, kind)) {
 			ret->kind = kinds[i].kind;
 			ret->argv = kinds[i].argv;
-			return 0;
+			return kinds[i].overlaps || ret->concurrency == 1 ? 0 :
+			       err_set(err, EINVAL, "\"concurrency\" must be 1: a runtime of kind %s does one thing at a time", kind);
 		}
 	}
 	return err_set(err, ENOENT, "\"kind\" must be python:3, python:3.11, nodejs:20, native or bench");
@@ -91,11 +96,7 @@ static int parse_object(const json_t *object, struct container_request *ret, str
 		r = number(object, "timeout_ms", CREATE_TIMEOUT_MS, 1, CREATE_TIMEOUT_MAX_MS, &ret->timeout_ms, err);
 	if (r == 0)
 		r = number(object, "concurrency", 1, 1, CONCURRENCY_MAX, &ret->concurrency, err);
-	if (r == 0)
-		r = parse_kind(object, ret, err);
-	if (r == 0 && ret->concurrency > 1 && strcmp(ret->kind, "nodejs:20"))
-		return err_set(err, EINVAL, "\"concurrency\" must be 1: a runtime of kind %s does one thing at a time", ret->kind);
-	return r;
+	return r == 0 ? parse_kind(object, ret, err) : r;
 }
 
 int api_parse_create(const char *body, size_t len, struct container_request *ret, struct err *err)

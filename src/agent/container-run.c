@@ -46,6 +46,11 @@ static void add_quoted(struct bytes *out, const char *text, size_t len)
 	logs_quote(out, text, len, ANSWER_MAX);
 }
 
+static struct run *run_of(struct exchange *exchange)
+{
+	return (struct run *)exchange;
+}
+
 /* Ends the run's call: `out` holds the answer up to here, open. */
 static void answer_run(struct run *run, unsigned int status, struct bytes *out)
 {
@@ -128,7 +133,7 @@ static void all_exited(struct container *container)
 
 	container->closed = false;
 	while ((exchange = runtime_take(&container->runtime)))
-		run_exited((struct run *)exchange);
+		run_exited(run_of(exchange));
 }
 
 void container_drop_runs(struct container *container)
@@ -137,13 +142,11 @@ void container_drop_runs(struct container *container)
 
 	container->closed = false;
 	while ((exchange = runtime_take(&container->runtime))) {
-		struct run *run = (struct run *)exchange;
-
 		exchange_clear(exchange);
 		if (exchange == &container->hello)
 			continue;
-		answer_error(run->call, 502, "exited", "container %s was deleted during the call", container->request.id);
-		free(run);
+		answer_error(run_of(exchange)->call, 502, "exited", "container %s was deleted during the call", container->request.id);
+		free(run_of(exchange));
 	}
 	container->runs = 0;
 }
@@ -277,7 +280,7 @@ static void on_closed(struct container *container)
 void container_runtime_ended(struct runtime *runtime, struct exchange *exchange, enum runtime_end end)
 {
 	struct container *container = runtime->userdata;
-	struct run *run = (struct run *)exchange;
+	struct run *run = exchange ? run_of(exchange) : NULL;
 	char sentence[120];
 
 	switch (end) {

@@ -122,9 +122,9 @@ static void finish(struct exchange *exchange, enum runtime_end end)
 /* What came is no answer to anything: nobody can tell what will. */
 static void noise(struct runtime *runtime)
 {
-	struct exchange *exchange = TAILQ_FIRST(&runtime->exchanges);
+	struct exchange *exchange;
 
-	if (!exchange)
+	if (!runtime_busy(runtime))
 		runtime->ended(runtime, NULL, RUNTIME_NOISE);
 	while ((exchange = TAILQ_FIRST(&runtime->exchanges)))
 		finish(exchange, RUNTIME_NOISE);
@@ -152,11 +152,14 @@ static bool take_number(struct runtime *runtime, char c)
 		runtime->digits++;
 		return true;
 	}
-	if (c != ' ' || !runtime->digits || runtime->reading > runtime->last_number)
+	if (c != ' ' || !runtime->digits || !runtime->reading || runtime->reading > runtime->last_number)
 		return false;
 	TAILQ_FOREACH(exchange, &runtime->exchanges, link)
 		if (exchange->number == runtime->reading)
 			break;
+	if (!exchange && !runtime->owed)
+		return false;
+	runtime->owed -= !exchange;
 	runtime->answering = exchange;
 	runtime->read = exchange ? READ_ANSWER : READ_LATE;
 	runtime->reading = runtime->digits = 0;
@@ -283,6 +286,8 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata)
 	struct runtime *runtime = exchange->runtime;
 	bool torn = exchange->sent && unsent(exchange);
 
+	/* One whose answer is half here is owed nothing more: the rest of the line is read as late. */
+	runtime->owed += exchange != runtime->answering;
 	finish(exchange, RUNTIME_TIMEOUT);
 	if (torn && runtime_busy(runtime))
 		noise(runtime);

@@ -52,8 +52,9 @@ struct runtime {
 	uint64_t last_number;
 	uint64_t reading;		/* number in front of an answer, as far as it is read, */
 	unsigned int digits;		/* and its digits */
-	enum { READ_NUMBER, READ_ANSWER, READ_LATE } read;	/* READ_LATE: of an exchange that has ended */
+	enum { READ_NUMBER, READ_ANSWER, READ_LATE } read;	/* READ_LATE: of an exchange that has timed out */
 	struct exchange *answering;	/* READ_ANSWER */
+	uint64_t owed;			/* exchanges that timed out, and whose answer may still come */
 	/*
 	 * An exchange has ended (LINE, NOISE, TIMEOUT) and is the caller's again. With NULL: NOISE when nothing was under way, and CLOSED, which leaves
 	 * all exchanges to runtime_take(). May close the runtime.

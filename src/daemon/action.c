@@ -15,12 +15,13 @@
 /* Kinds by the name a request may give, the kind that is stored, and the agent's. The first of a family is listed first. */
 static const struct kind {
 	const char *asked, *kind, *family;
+	bool overlaps;			/* its runtime can do several calls at once */
 } kinds[] = {
-	{ "nodejs:20", "nodejs:20", "nodejs" },
-	{ "nodejs:default", "nodejs:20", NULL },
-	{ "python:3", "python:3", "python" },
-	{ "python:3.11", "python:3.11", "python" },
-	{ "python:default", "python:3", NULL },
+	{ "nodejs:20", "nodejs:20", "nodejs", true },
+	{ "nodejs:default", "nodejs:20", NULL, true },
+	{ "python:3", "python:3", "python", false },
+	{ "python:3.11", "python:3.11", "python", false },
+	{ "python:default", "python:3", NULL, false },
 };
 
 #define NATIVE_IMAGE	"openwhisk/dockerskeleton"
@@ -220,7 +221,10 @@ bool action_overlaps(const json_t *document)
 {
 	const char *kind = json_string_value(json_object_get(json_object_get(document, "exec"), "kind"));
 
-	return kind && !strcmp(kind, "nodejs:20");
+	for (size_t i = 0; kind && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!strcmp(kinds[i].asked, kind))
+			return kinds[i].overlaps;
+	return false;
 }
 
 json_t *action_runtimes(void)

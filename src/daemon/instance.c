@@ -65,13 +65,23 @@ static void let_out(struct call *call)
 /* Calls that waited for the first one's init find another place, before all that came later. */
 static void send_back_waiting(struct instance *instance)
 {
-	struct pool *pool = instance->machine->pool;
 	struct call *first = TAILQ_FIRST(&instance->serving), *call;
 
 	while ((call = TAILQ_LAST(&instance->serving, call_list)) != first) {
 		let_out(call);
-		TAILQ_INSERT_HEAD(&pool->queue, call, link);
+		pool_requeue(call);
 	}
+}
+
+/* Its last call is through. */
+static void rest(struct instance *instance)
+{
+	if (instance->failed || instance->retired) {
+		reclaim_start(instance, instance->failed ? "failed" : "action changed", true);
+		return;
+	}
+	instance->state = INSTANCE_IDLE;
+	instance->idle_since_ns = clock_ns(CLOCK_MONOTONIC);
 }
 
 /* Ends the call; the instance goes on or, once its last call is through, leaves. */
@@ -85,14 +95,8 @@ static void end_call(struct call *call, struct outcome *outcome, bool usable)
 	let_out(call);
 	instance->calls++;
 	instance->failed |= !usable;
-	if (!TAILQ_EMPTY(&instance->serving)) {
-		/* The others go on. */
-	} else if (instance->failed || instance->retired) {
-		reclaim_start(instance, instance->failed ? "failed" : "action changed", true);
-	} else {
-		instance->state = INSTANCE_IDLE;
-		instance->idle_since_ns = clock_ns(CLOCK_MONOTONIC);
-	}
+	if (!instance->n_serving)
+		rest(instance);
 	call_finish(call, outcome);
 	pool_kick(pool);
 }

@@ -215,15 +215,11 @@ int pool_prestart(struct pool *pool, struct err *err)
 void pool_stop(struct pool *pool, unsigned int timeout_ms, void (*done)(void *arg), void *arg)
 {
 	struct machine *machine;
-	struct call *call;
 
 	pool->stopping = true;
 	pool->stopped = done;
 	pool->stopped_arg = arg;
-	while ((call = TAILQ_FIRST(&pool->queue))) {
-		TAILQ_REMOVE(&pool->queue, call, link);
-		call_fail(call, "The server is stopping.");
-	}
+	pool_fail_queued(pool);
 	TAILQ_FOREACH(machine, &pool->machines, link)
 		vm_stop(machine->vm, timeout_ms);
 	if (TAILQ_EMPTY(&pool->machines))

@@ -114,6 +114,8 @@ struct pool {
 
 /* pool.c */
 void pool_kick(struct pool *pool);			/* looks at the queue again, from the loop */
+void pool_requeue(struct call *call);			/* it has lost its instance before it ran: the next in the queue, or failed when all stops */
+void pool_fail_queued(struct pool *pool);		/* everything stops */
 int pool_defer(struct pool *pool, void (*fn)(void *arg), void *arg);	/* calls fn(arg) from the loop's next turn; -ENOMEM */
 uint64_t pool_key(struct pool *pool, const char *text);	/* a number for a text, the same for the same text */
 uint64_t epoch_ms(void);

@@ -66,6 +66,25 @@ void pool_kick(struct pool *pool)
 		event_active(pool->dispatch, EV_TIMEOUT, 0);
 }
 
+void pool_fail_queued(struct pool *pool)
+{
+	struct call *call;
+
+	while ((call = TAILQ_FIRST(&pool->queue))) {
+		TAILQ_REMOVE(&pool->queue, call, link);
+		call_fail(call, "The server is stopping.");
+	}
+}
+
+void pool_requeue(struct call *call)
+{
+	struct pool *pool = call->pool;
+
+	TAILQ_INSERT_HEAD(&pool->queue, call, link);
+	if (pool->stopping)
+		pool_fail_queued(pool);
+}
+
 /* The pool as the policy sees it, with the way back from its indexes. */
 struct snapshot {
 	struct policy_view view;
@@ -369,17 +388,13 @@ static void free_timer(struct event **event)
 void pool_free(struct pool *pool)
 {
 	struct machine *machine;
-	struct call *call;
 
 	if (!pool)
 		return;
 	pool->stopping = true;
 	while ((machine = TAILQ_FIRST(&pool->machines)))
 		machine_drop(machine);
-	while ((call = TAILQ_FIRST(&pool->queue))) {
-		TAILQ_REMOVE(&pool->queue, call, link);
-		call_fail(call, "The server is stopping.");
-	}
+	pool_fail_queued(pool);
 	free_timer(&pool->dispatch);
 	free_timer(&pool->tick);
 	free_timer(&pool->sampler);

@@ -119,8 +119,7 @@ static void on_size(void *arg, const struct qmp_reply *reply)
 			resize->progress.polls++;
 	}
 	settle_all(vm, clock_ns(CLOCK_MONOTONIC));
-	if (!TAILQ_EMPTY(&vm->resizes))
-		poll_soon(vm);
+	poll_soon(vm);
 }
 
 static void poll_now(struct vm *vm)
@@ -153,13 +152,12 @@ static unsigned int poll_interval_ms(const struct vm *vm, uint64_t now)
 
 static void poll_soon(struct vm *vm)
 {
-	unsigned int ms = poll_interval_ms(vm, clock_ns(CLOCK_MONOTONIC));
-	struct timeval after = { .tv_sec = 0, .tv_usec = (suseconds_t)ms * 1000 };
+	struct timeval after = { 0 };
 
-	if (ms)
-		event_add(vm->poll_timer, &after);
-	else
-		poll_now(vm);
+	if (TAILQ_EMPTY(&vm->resizes))
+		return;
+	after.tv_usec = (suseconds_t)poll_interval_ms(vm, clock_ns(CLOCK_MONOTONIC)) * 1000;
+	event_add(vm->poll_timer, &after);
 }
 
 static void on_set(void *arg, const struct qmp_reply *reply)

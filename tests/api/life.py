@@ -128,8 +128,8 @@ def changed_action_gets_new_instances():
 
 def calls_share_an_instance():
     with Daemon() as daemon:
-        daemon.action("shared", "sleep 300", kind="nodejs:20", concurrency=4)
-        daemon.action("alone", "sleep 300", concurrency=4)
+        daemon.action("shared", "sleep 1000", kind="nodejs:20", concurrency=4)
+        daemon.action("alone", "sleep 1000", concurrency=4)
         answers = burst(daemon, "shared", 8)
         equal([(a.status, a.json["response"]["result"]) for a in answers], [(200, {"n": n}) for n in range(8)])
         equal(sum("initTime" in [x["key"] for x in a.json["annotations"]] for a in answers), 2)
@@ -147,7 +147,7 @@ def one_failure_ends_a_shared_instance_after_the_others():
     with Daemon() as daemon:
         daemon.action("ask", "ask", kind="nodejs:20", concurrency=3)
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            slow = [pool.submit(daemon.invoke, "ask", {"ms": 600, "n": n}) for n in range(2)]
+            slow = [pool.submit(daemon.invoke, "ask", {"ms": 2000, "n": n}) for n in range(2)]
             until(lambda: [i["serving"] for i in daemon.instances() if i["state"] == "running"] == [2])
             first = daemon.instances()[0]["id"]
             answer = daemon.invoke("ask", {"fail": "exited"})
@@ -163,6 +163,18 @@ def one_failure_ends_a_shared_instance_after_the_others():
         until(lambda: "guest/never" not in [i["action"] for i in daemon.instances()])
         daemon.action("die", "die", kind="nodejs:20", concurrency=8)
         equal([a.status for a in burst(daemon, "die", 3)], [502] * 3)
+
+
+def stopping_ends_calls_that_wait_for_an_instance():
+    with Daemon(fake="stuck-size") as daemon:
+        daemon.action("f", "echo", kind="nodejs:20", concurrency=4)
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            calls = [pool.submit(daemon.invoke, "f") for _ in range(3)]
+            until(lambda: [(i["state"], i["serving"]) for i in daemon.instances()] == [("creating", 3)])
+            equal(daemon.stop(), 0)
+            equal([c.result().status for c in calls], [500] * 3)
+        contains(daemon.log(), "vm1: started")
+        equal("vm2" in daemon.log(), False)
 
 
 def sizes_get_vms_of_their_own():
@@ -432,7 +444,7 @@ def disk_fills_up(state):
         for n in range(20):
             answer = daemon.invoke("echo", {"n": n, "x": "y" * 100000}, "blocking=true&result=true")
             equal((answer.status, answer.json["n"]), (200, n))
-        until(lambda: "full" in daemon.log())
+        until(lambda: re.search(r"activation records of the last \d+ ms are lost: .* full", daemon.log()))
         os.unlink(os.path.join(state, "filler"))
         equal(daemon.invoke("echo", {"a": 1}, "blocking=true&result=true").json, {"a": 1})
 
@@ -538,7 +550,7 @@ def client_program():
 if __name__ == "__main__":
     sys.exit(main([grows_and_shrinks_with_its_calls, baseline_works_the_same, idle_instances_expire, ended_idle_instance_gives_back, one_instance_is_evicted_by_name,
                    full_vm_swaps_the_oldest_idle_instance, changed_action_gets_new_instances, calls_share_an_instance,
-                   one_failure_ends_a_shared_instance_after_the_others, sizes_get_vms_of_their_own, budget_holds,
+                   one_failure_ends_a_shared_instance_after_the_others, stopping_ends_calls_that_wait_for_an_instance, sizes_get_vms_of_their_own, budget_holds,
                    memory_moves_between_vms, vm_dies_in_a_call, vm_that_does_not_start, guest_that_lies, samples_are_taken,
                    prestarted_vm_is_replaced, what_was_answered_survives_a_crash, stopping_ends_everything, bad_starts_say_what_to_do,
                    no_rights_and_no_room_are_said, secrets_and_users, second_signal_ends_at_once, client_starts_and_ends_the_daemon, client_program]))

@@ -24,7 +24,7 @@ static void try_create(const char *text, size_t size)
 		return;
 	}
 	must(oci_id_valid(request.id) && request.kind && request.argv[0]);
-	must(request.memory_bytes && request.pids_max && request.timeout_ms && request.tmpfs_bytes >= OCI_TMPFS_MIN);
+	must(request.memory_bytes && request.concurrency && request.pids_max && request.timeout_ms && request.tmpfs_bytes >= OCI_TMPFS_MIN);
 }
 
 static void try_path(const char *text, size_t size)

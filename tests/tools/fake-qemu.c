@@ -137,7 +137,10 @@ static void on_qmp(struct bufferevent *stream, void *arg)
 		json_t *json = json_loadb(line, len, 0, NULL);
 		const char *name = json_string_value(json_object_get(json, "execute"));
 
-		if (name)
+		if (name && !strcmp(name, "qom-set") && fake_is(fake, "refuse-size"))
+			say(stream, json_pack("{s:{s:s, s:s}, s:O}", "error", "class", "GenericError", "desc", "not this size", "id",
+					      json_object_get(json, "id")));
+		else if (name)
 			say(stream, json_pack("{s:o, s:O}", "return", command(fake, name, json_object_get(json, "arguments")), "id",
 					      json_object_get(json, "id")));
 		json_decref(json);

@@ -10,6 +10,7 @@
  *	fake=stuck-size		the device never changes size	fake=mad-size		the device has an impossible size
  *	fake=no-partition	every claim times out		fake=bad-delete		DELETE answers 500
  *	fake=bad-memory		GET /v1/memory answers nonsense	fake=bad-h2		bytes that are no HTTP/2 on the agent's port
+ *	fake=refuse-size	QEMU takes no requested-size
  *	fake=bad-events		GET /v1/events answers nonsense	fake=stock-kernel	the kernel has no partitions
  *
  * and, for one action, by its code, which is a word with an optional argument:

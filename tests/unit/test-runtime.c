@@ -220,13 +220,18 @@ static void test_overlap(void **state)
 	assert_false(runtime_busy(&runtime));
 }
 
+static void start_two(uint64_t first_ms)
+{
+	runtime_number(&runtime);
+	start(&one, "a\n", first_ms);
+	start(&two, "b\n", 5000);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
 /* Two in one write: both end. */
 static void test_overlap_at_once(void **state)
 {
-	runtime_number(&runtime);
-	start(&one, "a\n", 5000);
-	start(&two, "b\n", 5000);
-	event_base_loop(base, EVLOOP_NONBLOCK);
+	start_two(5000);
 	say(RUNTIME_RESULT, "2 {\"b\":1}\n1 {\"a\":1}\n");
 	event_base_dispatch(base);
 	assert_int_equal(ends, 2);
@@ -237,27 +242,40 @@ static void test_overlap_at_once(void **state)
 /* What comes after its time is thrown away, also when it had begun; the others go on. */
 static void test_late_answer(void **state)
 {
-	runtime_number(&runtime);
-	start(&one, "a\n", 30);
-	start(&two, "b\n", 5000);
-	event_base_loop(base, EVLOOP_NONBLOCK);
+	start_two(30);
 	say(RUNTIME_RESULT, "1 {\"ha");
 	run_until_end(RUNTIME_TIMEOUT);
 	assert_ptr_equal(ended, &one);
-	say(RUNTIME_RESULT, "lf\":2}\n1 again\n2 {}\n");
+	say(RUNTIME_RESULT, "lf\":2}\n");
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(ends, 1);
+	say(RUNTIME_RESULT, "1 again\n");
+	run_until_end(RUNTIME_NOISE);
+	assert_ptr_equal(ended, &two);
+}
+
+/* One that comes whole after its time is thrown away once; a second one was never owed. */
+static void test_late_whole_answer(void **state)
+{
+	start_two(30);
+	run_until_end(RUNTIME_TIMEOUT);
+	say(RUNTIME_RESULT, "1 {}\n");
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(ends, 1);
+	say(RUNTIME_RESULT, "2 {}\n");
 	answered(&two, "{}");
+	say(RUNTIME_RESULT, "1 {}\n");
+	run_until_end(RUNTIME_NOISE);
+	assert_null(ended);
 }
 
 /* A number that was never given, or none: nothing can be trusted after it. */
 static void test_overlap_noise(void **state)
 {
-	static const char *const texts[] = { "7 {}\n", "{}\n", " {}\n", "1x", "99999999999999999999 {}\n" };
+	static const char *const texts[] = { "7 {}\n", "{}\n", " {}\n", "1x", "0 {}\n", "99999999999999999999 {}\n" };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-		runtime_number(&runtime);
-		start(&one, "a\n", 5000);
-		start(&two, "b\n", 5000);
-		event_base_loop(base, EVLOOP_NONBLOCK);
+		start_two(5000);
 		ends = 0;
 		say(RUNTIME_RESULT, texts[i]);
 		event_base_dispatch(base);
@@ -270,10 +288,7 @@ static void test_overlap_noise(void **state)
 
 static void test_overlap_closed(void **state)
 {
-	runtime_number(&runtime);
-	start(&one, "a\n", 5000);
-	start(&two, "b\n", 5000);
-	event_base_loop(base, EVLOOP_NONBLOCK);
+	start_two(5000);
 	say(RUNTIME_RESULT, "2 {}\n");
 	fd_close(&far[RUNTIME_RESULT]);
 	answered(&two, "{}");
@@ -291,6 +306,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_overlap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_overlap_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_late_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_late_whole_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_overlap_noise, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_overlap_closed, setup, teardown),
 	};

@@ -93,6 +93,25 @@ static void resize(struct world *w, unsigned int units)
 	assert_true(result.resize.reached_ns >= result.resize.asked_ns);
 }
 
+/* A size that QEMU refuses is told, and the VM goes on. */
+static void test_refused_size(void **state)
+{
+	struct world *w = *state;
+	struct vm_config config = config_of(w, "fake=refuse-size");
+	struct vm_resize_result result;
+	struct vm_result memory;
+	struct err err;
+
+	if (vm_boot(w->base, &config, &w->vm, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(vm_set_requested(w->vm, 1, 5000, vm_resize_into(&result), &err), 0);
+	assert_true(vm_wait_resize(w->base, &result, &err) < 0);
+	assert_non_null(strstr(err.text, "not this size"));
+	assert_int_equal(vm_memory(w->vm, 5000, vm_result_into(&memory), &err), 0);
+	assert_int_equal(vm_wait(w->base, &memory, &err), 0);
+	vm_result_clear(&memory);
+}
+
 static void make_container(struct world *w, const char *id, const char *code)
 {
 	struct vm_container container = { id, "python:3", 256 * MIB, 64 * MIB, 64, 1, 1000 };
@@ -271,7 +290,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_memory_follows), CASE(test_resize_is_overtaken), CASE(test_calls_answer), CASE(test_deadline),
 		CASE(test_death_completes_calls), CASE(test_end_completes_calls), CASE(test_stop),
-		cmocka_unit_test_setup_teardown(test_start_failures, make_world, end_world), CASE(test_start_once),
+		cmocka_unit_test_setup_teardown(test_start_failures, make_world, end_world),
+		cmocka_unit_test_setup_teardown(test_refused_size, make_world, end_world), CASE(test_start_once),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -335,6 +335,8 @@ def test_answers(world):
     seen = world.result(path, 'result = dict(os.environ)', activation_id="a1", namespace="guest", deadline="17")
     check(seen.get("__OW_ACTIVATION_ID") == "a1" and seen.get("__OW_NAMESPACE") == "guest" and seen.get("__OW_DEADLINE") == "17",
           "__OW_ variables", seen)
+    seen = world.result(path, 'result = {"ratio": open("/proc/sys/vm/lowmem_reserve_ratio").read().split()}')
+    check(set(seen.get("ratio", [])) == {"8"}, "normal memory keeps a reserve for page tables", seen)
     status, answer = world.run(path, 'raise ValueError("that went wrong")')
     check(status == 200 and answer["result"] == {"error": "that went wrong"}, "an exception is an error result", answer)
     check(any("Traceback" in line["text"] for line in answer["logs"]), "and its traceback is in the log", answer)

@@ -163,7 +163,7 @@ async function main(args) {
         if (waiting.length === args.meet) waiting.splice(0).forEach(go => go(args.meet));
     });
     await new Promise(resolve => setTimeout(resolve, 10 * (args.meet - args.n)));
-    return { n: args.n, inside, id: process.env.__OW_ALLOW_CONCURRENT };
+    return { n: args.n, inside };
 }
 """
 
@@ -189,7 +189,7 @@ def test_together(world):
     path = world.make("nodejs:20", concurrency=3)
     world.init(path, TOGETHER)
     hang = agent.start("POST", path + "/run", {"value": {"hang": True}, "timeout_ms": 500})
-    good = agent.start("POST", path + "/run", {"value": {"n": 0, "meet": 1, "late": True}, "timeout_ms": 60000})
+    good = agent.start("POST", path + "/run", {"value": {"n": 0, "meet": 1}, "timeout_ms": 60000})
     check(agent.wait(good)[1].get("result", {}).get("n") == 0, "together: one goes on beside another that hangs")
     good = agent.start("POST", path + "/run", {"value": {"n": 0, "meet": 2}, "timeout_ms": 20000})
     status, answer = agent.wait(hang)
@@ -205,6 +205,12 @@ def test_together(world):
     status, answer = agent.call("POST", path + "/run", {"value": {"sync": True}, "timeout_ms": 60000})
     ended = agent.wait(other)
     check([status, ended[0]] == [502, 502] and answer["reason"] == ended[1]["reason"] == "exited", "together: an exit ends all", answer, ended)
+    world.end(path)
+    path = world.make("nodejs:20", concurrency=2)
+    world.init(path, TOGETHER)
+    tags = [agent.start("POST", path + "/run", {"value": value, "timeout_ms": 1000}) for value in ({"spin": True}, {"n": 0, "meet": 1})]
+    reasons = [answer.get("reason") for _, answer in (agent.wait(tag) for tag in tags)]
+    check(reasons == ["timeout"] * 2, "together: a loop that never yields holds up all, until each one's limit", reasons)
     world.end(path)
     for kind, number in (("python:3", 2), ("nodejs:20", 501), ("nodejs:20", 0)):
         status, answer = agent.call("POST", "/v1/containers", {"id": "x", "kind": kind, "memory_bytes": 128 * MIB, "concurrency": number})
