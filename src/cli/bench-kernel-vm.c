@@ -97,7 +97,7 @@ static void make_argv(const struct kernel_vm *vm, char **argv)
 	add_memory(argv, &n, 1, vm->shared_bytes, vm->shared_bytes);
 	add(argv, &n, "-kernel", "%s", vm->kernel);
 	add(argv, &n, "-initrd", "%s", vm->initramfs);
-	add(argv, &n, "-append", "console=ttyS0 quiet panic=-1 memhp_default_state=online_movable rcupdate.rcu_expedited=1 %s%s",
+	add(argv, &n, "-append", "console=ttyS0 quiet printk.devkmsg=on panic=-1 memhp_default_state=online_movable rcupdate.rcu_expedited=1 %s%s",
 	    vm->counted ? "tsc=reliable " : "", vm->append);
 	add(argv, &n, "-chardev", "socket,id=console,fd=%d", FD_CONSOLE);
 	add(argv, &n, "-serial", "chardev:console");
@@ -187,9 +187,11 @@ static bool is_splat(const char *line)
 
 static void on_line(struct run *run, const char *line)
 {
+	const char *asked = strstr(line, "@host request ");
+
 	dprintf(run->log, "%s\n", line);
-	if (!strncmp(line, "@host request ", 14)) {
-		request(run, line + 14);
+	if (asked) {
+		request(run, asked + 14);
 	} else if (!strncmp(line, "@bench ", 7)) {
 		json_t *result = json_loads(line + 7, 0, NULL);
 

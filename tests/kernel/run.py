@@ -98,7 +98,7 @@ VARIANTS = {
     "planted-warning": Variant(LAYOUT, WITH, "plant_warning", needs=("SQUEEZY_DEBUG",), must_fail="plant_write"),
     "planted-leak": Variant(LAYOUT + " kmemleak=on", WITH, "plant_leak,leaks", needs=("SQUEEZY_DEBUG", "DEBUG_KMEMLEAK"),
                             must_fail="kmemleak finds nothing"),
-    "maps": Variant("squeezy=4x256M", "partitions of 256 MiB", "maps", size=256 * MIB, seconds=900),
+    "maps": Variant("squeezy=4x256M", "partitions of 256 MiB", "maps,maps-lock", size=256 * MIB, seconds=900),
     "maps-online": Variant("squeezy=3x256M memhp_default_state=online", "partitions of 256 MiB", "maps", size=256 * MIB, count=3, seconds=900),
     "maps-fail": Variant("squeezy=3x256M", "partitions of 256 MiB", "maps-fail", size=256 * MIB, count=3, needs=("MEMORY_NOTIFIER_ERROR_INJECT",)),
     "maps-fail-plugged": Variant(LAYOUT + " init_on_free=1", WITH, "maps-fail,claim", needs=("MEMORY_NOTIFIER_ERROR_INJECT",)),
@@ -278,13 +278,13 @@ def run_variant(name, options, initramfs, workdir):
                 answer = qmp.call("qom-set", path="/machine/peripheral/vm0", property="requested-size", value=int(match[1]))
                 if "error" in answer:
                     lines.append(f"# QMP: {answer}")
-            elif line.startswith("@host qmp "):
-                lines.append(f"# QMP: {qmp.call(line.split()[2], **json.loads(line.split(None, 3)[3]))}")
-            elif line == "@host ask boots":
+            elif match := re.search(r"@host qmp (\S+) (.*)$", line):
+                lines.append(f"# QMP: {qmp.call(match[1], **json.loads(match[2]))}")
+            elif line.endswith("@host ask boots"):
                 proc.stdin.write(f"{sum('Linux version' in text for text in lines)}\n")
                 proc.stdin.flush()
-            elif line.startswith("@host ask "):
-                proc.stdin.write(f"{hostmem.answer(proc.pid, variant.region, variant.size, line.split()[2:])}\n")
+            elif match := re.search(r"@host ask (.*)$", line):
+                proc.stdin.write(f"{hostmem.answer(proc.pid, variant.region, variant.size, match[1].split())}\n")
                 proc.stdin.flush()
             elif match := re.match(r"(not ok|ok) \d+ - (.*)", line):
                 results.append((match[1] == "ok", match[2]))

@@ -157,12 +157,10 @@ static void test_trade_off(void)
 static void test_not_a_multiple(void)
 {
 	populate(0);
-	printf("@host request %zu\n", partition_bytes * 3 / 2);
-	fflush(stdout);
+	host_request_bytes(partition_bytes * 3 / 2);
 	wait_state(0, "populated");
 	populate(1);
-	printf("@host request %zu\n", partition_bytes / 2);
-	fflush(stdout);
+	host_request_bytes(partition_bytes / 2);
 	wait_state(0, "parked");
 	populate(0);
 }

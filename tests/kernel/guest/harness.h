@@ -19,7 +19,12 @@ struct test {
 };
 
 #define CHECK(cond) check((cond), #cond, __FILE__, __LINE__, "")
-#define CHECK_MSG(cond, ...) check_msg((cond), #cond, __FILE__, __LINE__, __VA_ARGS__)
+/* The message's arguments are looked at after the condition, which may change them. */
+#define CHECK_MSG(cond, ...)                                                    \
+	do {                                                                    \
+		bool holds_ = (cond);                                           \
+		check_msg(holds_, #cond, __FILE__, __LINE__, __VA_ARGS__);      \
+	} while (0)
 
 void check(bool ok, const char *what, const char *file, int line, const char *detail);
 void check_msg(bool ok, const char *what, const char *file, int line, const char *fmt, ...)
@@ -34,6 +39,7 @@ extern unsigned int partition_count;
 
 /* Asks the host to set the requested size to this many partitions. */
 void host_request(unsigned int partitions);
+void host_request_bytes(size_t bytes);
 
 /* Any other command of QMP, with its arguments as JSON. */
 void host_qmp(const char *command, const char *arguments);

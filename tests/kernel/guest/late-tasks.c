@@ -259,30 +259,26 @@ static pid_t start_hog(void)
 	return pid;
 }
 
-/* A CPU that never gets to its batch keeps that partition waiting, and no other. */
+/* A CPU whose tasks never get to empty its batch: it is emptied over their heads, and nothing waits. */
 static void test_starved_cpu(void)
 {
-	unsigned int id, other;
-	uint64_t drains;
+	uint64_t drains, sweeps;
+	unsigned int id;
 	pid_t hog;
 
-	populate(3);
+	populate(2);
 	id = claim_new("a");
-	other = claim_new("b");
 	CHECK(run_in("a", touch_on_cpu1, NULL) == 0);
 	use_cpu(0);
 	hog = start_hog();
 	drains = counter("drains");
+	sweeps = counter("lru_sweeps");
 	cg_end("a");
-	host_request(1);
-	/* One was free, one is waiting for CPU 1: the free one goes first, then that of "b". */
-	wait_state(2, "parked");
-	wait_reason(id, "isolated");
-	cg_end("b");
-	wait_state(other, "parked");
-	CHECK(has_state(id, "released"));
-	CHECK(counter("drains") == drains + 2);
 	host_request(0);
+	wait_state(1, "parked");
+	wait_state(id, "parked");
+	CHECK(counter("drains") == drains + 2);
+	CHECK(counter("lru_sweeps") == sweeps);
 	kill(hog, SIGKILL);
 	waitpid(hog, NULL, 0);
 	CHECK(write_file("/proc/sys/kernel/sched_rt_runtime_us", "950000", 0) == 0);
@@ -332,7 +328,7 @@ const struct test late_tasks_tests[] = {
 	{ "a freezing cgroup", test_freezing },
 	{ "fork races with the end", test_racing_fork },
 	{ "batches of an idle CPU", test_idle_cpu },
-	{ "batches of a starved CPU: nobody else waits", test_starved_cpu },
+	{ "batches of a starved CPU are emptied all the same", test_starved_cpu },
 	{ "CPU hotplug", test_cpu_hotplug },
 	{ NULL, NULL }
 };

@@ -14,7 +14,6 @@
 #define KNOBS "/sys/kernel/mm/squeezy/"
 #define INJECT "/sys/kernel/debug/notifier-error-inject/memory/actions/"
 #define MEMORY "/sys/devices/system/memory"
-#define ROUNDS 200
 
 static void set_knob(const char *name, unsigned int value)
 {
@@ -136,58 +135,6 @@ static void test_request_moves(void)
 	populate(partition_count);
 	run_claimed(use_memory);
 	forget_maps();
-}
-
-static bool any_is(const char *state)
-{
-	bool any = false;
-
-	for (unsigned int i = 1; i < partition_count; i++)
-		any |= has_state(i, state);
-	return any;
-}
-
-/*
- * Partition 0 gets its memory and returns it while the others' maps are being made and removed: the map worker was not waited
- * for if it was at work before and after, with the same map.
- */
-static void populate_beside(const char *state, unsigned int keep_first, unsigned int keep_then)
-{
-	bool seen = false;
-
-	for (unsigned int round = 0; round < ROUNDS && !seen; round++) {
-		uint64_t worked, parked = counter("populates_parked");
-
-		set_knob("keep_memmap", keep_first);
-		set_knob("prepare_memmap", keep_first);
-		for (unsigned int i = 0; i < partition_count; i++)
-			wait_state(i, i < keep_first ? "parked" : "absent");
-		worked = counter("maps_made") + counter("maps_removed");
-		set_knob("keep_memmap", keep_then);
-		set_knob("prepare_memmap", keep_then);
-		while (!any_is(state) && counter("maps_made") + counter("maps_removed") == worked)
-			;
-		worked = counter("maps_made") + counter("maps_removed");
-		host_request(1);
-		wait_state(0, "populated");
-		seen = any_is(state) && counter("maps_made") + counter("maps_removed") == worked;
-		CHECK(counter("populates_parked") == parked + 1);
-		populate(0);
-	}
-	CHECK_MSG(seen, "never while another one is %s", state);
-	forget_maps();
-}
-
-static void test_populate_while_mapping(void)
-{
-	forget_maps();
-	populate_beside("mapping", 1, partition_count);
-}
-
-static void test_populate_while_unmapping(void)
-{
-	forget_maps();
-	populate_beside("unmapping", partition_count, 1);
 }
 
 /* Calls fn with the folder of each memory block of a partition. Returns their number. */
@@ -319,13 +266,20 @@ const struct test maps_tests[] = {
 	{ "maps: so many are kept, the others removed and made again", test_keep },
 	{ "maps: keep none", test_keep_nothing },
 	{ "maps: the request moves while they come and go", test_request_moves },
-	{ "maps: a populate does not wait for another partition's map", test_populate_while_mapping },
-	{ "maps: nor for the removal of one", test_populate_while_unmapping },
 	{ "maps: memory blocks can be neither offlined nor onlined by others", test_blocks_are_ours },
 	{ "maps: nor while they are made and removed", test_meddling },
 	{ "maps: wrong values", test_knob_values },
 	{ NULL, NULL },
 };
+
+static bool any_is(const char *state)
+{
+	bool any = false;
+
+	for (unsigned int i = 1; i < partition_count; i++)
+		any |= has_state(i, state);
+	return any;
+}
 
 static bool has_failed(void *before)
 {

@@ -203,15 +203,6 @@ static void disturb(void *arg)
 	file_write("/sys/devices/system/cpu/cpu1/online", "1");
 }
 
-/* The kernel talks of killed tasks meanwhile, and would cut a line on the console in two: its own log has whole lines. */
-static void host_request_in_log(unsigned int partitions)
-{
-	char text[64];
-
-	snprintf(text, sizeof(text), "@host request %zu", partitions * partition_bytes);
-	CHECK(file_write("/dev/kmsg", text) == 0);
-}
-
 static void change_minds(unsigned int seconds)
 {
 	uint64_t rnd = seed;
@@ -222,7 +213,7 @@ static void change_minds(unsigned int seconds)
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (round >= MIN_ROUNDS && now.tv_sec - start.tv_sec >= seconds)
 			break;
-		host_request_in_log(stress_random(&rnd, partition_count + 1));
+		host_request(stress_random(&rnd, partition_count + 1));
 		sleep_ms(stress_random(&rnd, 150));
 		if (round % CHECK_EVERY == 0)
 			check_pages();
@@ -287,7 +278,7 @@ static void test_everything_at_once(void)
 	change_minds(env_number("stress_seconds", DEFAULT_SECONDS));
 	shared->stop = true;
 	/* Nobody waits for a claim in vain any more. */
-	host_request_in_log(partition_count);
+	host_request(partition_count);
 	CHECK_MSG(wait_until(all_ended, &c, END_MS), "%u processes of the stress do not end", c.alive);
 	print_deeds();
 	CHECK(!shared->failed);

@@ -26,6 +26,7 @@ extern const struct test full_tests[];
 extern const struct test reclaim_tests[];
 extern const struct test maps_tests[];
 extern const struct test maps_fail_tests[];
+extern const struct test maps_lock_tests[];
 extern const struct test maps_room_tests[];
 extern const struct test driver_tests[];
 extern const struct test driver_power_tests[];

@@ -10,6 +10,7 @@
 #ifndef _LINUX_SQUEEZY_H
 #define _LINUX_SQUEEZY_H
 
+#include <linux/err.h>
 #include <linux/jump_label.h>
 #include <linux/migrate_mode.h>
 #include <linux/types.h>
@@ -42,12 +43,11 @@ void squeezy_reserve_nodes(void);
 /* mm/page_alloc.c */
 struct folio *__squeezy_alloc_folio(gfp_t gfp, unsigned int order, struct zone *zone);
 
-bool __squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *vma,
-			 struct folio **ret_folio);
+struct folio *__squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *vma);
 bool __squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm, const u32 *node_load,
 			      struct folio **ret_folio);
-struct mem_cgroup *__squeezy_charge_target(struct folio *folio, struct mem_cgroup *memcg);
-void __squeezy_charge_put(struct mem_cgroup *target);
+struct mem_cgroup *__squeezy_charge_target(struct folio *folio, int nid,
+					   struct mem_cgroup *memcg);
 unsigned long __squeezy_memcg_reclaim(struct mem_cgroup *memcg, gfp_t gfp,
 				      unsigned long nr_wanted);
 bool __squeezy_migration_refused(struct folio *src, struct folio *dst,
@@ -67,8 +67,16 @@ void __squeezy_pcp_limits(struct zone *zone, int *high_min, int *high_max, int *
 static inline bool squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *vma,
 				     struct folio **ret_folio)
 {
-	return static_branch_unlikely(&squeezy_enabled) &&
-	       __squeezy_vma_alloc(gfp, order, vma, ret_folio);
+	struct folio *folio;
+
+	if (!static_branch_unlikely(&squeezy_enabled))
+		return false;
+	/* By value, so that the caller's variable stays in a register. */
+	folio = __squeezy_vma_alloc(gfp, order, vma);
+	if (likely(!folio))
+		return false;
+	*ret_folio = IS_ERR(folio) ? NULL : folio;
+	return true;
 }
 
 /**
@@ -85,30 +93,28 @@ static inline bool squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm,
 /**
  * squeezy_charge_target - the memcg that a folio must be charged to
  * @folio: any new folio
- * @memcg: memcg of the address space it was allocated for
+ * @nid: its node
+ * @memcg: memcg of the address space it was allocated for, with a reference of
+ *	the caller's; exchanged where another has to pay
  *
  * This is the second look that closes the race of a fault with a release: a
  * folio of a partition goes to a memcg that (still) claims it. If @memcg does
  * not, because its task was moved between fault and charge, the claimant pays.
  *
- * Return: the memcg to charge, to be handed to squeezy_charge_put() after
- * that, or NULL if the partition has been released.
+ * Return: 0, or -ENOMEM if the partition has been released.
  */
-static inline struct mem_cgroup *squeezy_charge_target(struct folio *folio,
-						       struct mem_cgroup *memcg)
+static inline int squeezy_charge_target(struct folio *folio, int nid,
+					struct mem_cgroup **memcg)
 {
-	if (static_branch_unlikely(&squeezy_enabled))
-		return __squeezy_charge_target(folio, memcg);
-	return memcg;
-}
+	struct mem_cgroup *target;
 
-/**
- * squeezy_charge_put - done with the answer of squeezy_charge_target()
- */
-static inline void squeezy_charge_put(struct mem_cgroup *target, struct mem_cgroup *memcg)
-{
-	if (unlikely(target != memcg))
-		__squeezy_charge_put(target);
+	if (!static_branch_unlikely(&squeezy_enabled) || likely(!squeezy_is_private_node(nid)))
+		return 0;
+	target = __squeezy_charge_target(folio, nid, *memcg);
+	if (!target)
+		return -ENOMEM;
+	*memcg = target;
+	return 0;
 }
 
 /**
@@ -160,9 +166,8 @@ static inline bool squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct
 static inline bool squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm,
 					  const u32 *node_load,
 					  struct folio **ret_folio) { return false; }
-static inline struct mem_cgroup *squeezy_charge_target(struct folio *folio,
-						       struct mem_cgroup *memcg) { return memcg; }
-static inline void squeezy_charge_put(struct mem_cgroup *target, struct mem_cgroup *memcg) { }
+static inline int squeezy_charge_target(struct folio *folio, int nid,
+					struct mem_cgroup **memcg) { return 0; }
 static inline unsigned long squeezy_memcg_reclaim(struct mem_cgroup *memcg, gfp_t gfp,
 						  unsigned long nr_wanted,
 						  unsigned long nr_reclaimed) { return 0; }

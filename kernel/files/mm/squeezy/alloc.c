@@ -43,33 +43,30 @@ static bool may_wait(gfp_t gfp, int order)
 }
 
 /* Out of line, so that a fault of a task without a claim saves no registers for it. */
-static noinline bool alloc_from(int nid, gfp_t gfp, int order, struct vm_area_struct *vma,
-				struct folio **ret_folio)
+static noinline struct folio *alloc_from(gfp_t gfp, int order, struct vm_area_struct *vma,
+					 int nid)
 {
+	struct folio *folio = take_folio(gfp, order, nid);
 	bool ours = true;
 
-	*ret_folio = take_folio(gfp, order, nid);
-	if (unlikely(!*ret_folio) && may_wait(gfp, order)) {
-		*ret_folio = squeezy_wait_for_page(gfp, vma, nid);
+	if (unlikely(!folio) && may_wait(gfp, order)) {
+		folio = squeezy_wait_for_page(gfp, vma, nid);
 		/* Released meanwhile: normal memory it is. */
-		ours = *ret_folio || squeezy_mm_nid(vma->vm_mm) == nid;
+		ours = folio || squeezy_mm_nid(vma->vm_mm) == nid;
 	}
 	squeezy_delay_charge();
-	return ours;
+	return folio || !ours ? folio : ERR_PTR(-ENOMEM);
 }
 
-bool __squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *vma,
-			 struct folio **ret_folio)
+/* NULL: the owner has no partition; an error: that cannot serve the request. */
+struct folio *__squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *vma)
 {
-	int nid;
+	int nid = squeezy_mm_nid(vma->vm_mm);
 
-	/* Drivers that map pages of their own ask without it. */
-	if (!(gfp & __GFP_MOVABLE))
-		return false;
-	nid = squeezy_mm_nid(vma->vm_mm);
-	if (!nid)
-		return false;
-	return alloc_from(nid, gfp, order, vma, ret_folio);
+	/* Drivers that map pages of their own ask without __GFP_MOVABLE. */
+	if (likely(!nid) || !(gfp & __GFP_MOVABLE))
+		return NULL;
+	return alloc_from(gfp, order, vma, nid);
 }
 
 /*
@@ -96,27 +93,22 @@ bool __squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm, const u32 *node_l
 	return true;
 }
 
-struct mem_cgroup *__squeezy_charge_target(struct folio *folio, struct mem_cgroup *memcg)
+/* The reference that comes with memcg goes to what is returned, unless that is NULL. */
+struct mem_cgroup *__squeezy_charge_target(struct folio *folio, int nid,
+					   struct mem_cgroup *memcg)
 {
 	struct mem_cgroup *claimant;
-	int nid = folio_nid(folio);
 
-	if (!squeezy_is_private_node(nid) || likely(READ_ONCE(memcg->squeezy.nid) == nid))
+	if (likely(READ_ONCE(memcg->squeezy.nid) == nid))
 		return memcg;
 	/* Released, or the task was moved. The page keeps the claim from being another's. */
 	claimant = squeezy_get_claimant(squeezy_partition_of(nid));
 	squeezy_count(claimant ? SQUEEZY_CHARGES_REDIRECTED : SQUEEZY_CHARGES_REFUSED);
 	trace_squeezy_charge(squeezy_partition_of(nid)->id, squeezy_cgroup_id(memcg),
 			     claimant ? squeezy_cgroup_id(claimant) : 0);
-	/* squeezy_charge_put() puts what differs. */
-	if (claimant == memcg)
-		css_put(&claimant->css);
+	if (claimant)
+		css_put(&memcg->css);
 	return claimant;
-}
-
-void __squeezy_charge_put(struct mem_cgroup *target)
-{
-	css_put(&target->css);
 }
 
 bool __squeezy_migration_refused(struct folio *src, struct folio *dst,

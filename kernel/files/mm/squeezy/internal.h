@@ -194,6 +194,12 @@ static inline int squeezy_mm_nid(struct mm_struct *mm)
 	return nid;
 }
 
+/* Inline: the mover looks at every partition at every turn. */
+static inline enum squeezy_state squeezy_get_state(struct squeezy_partition *p)
+{
+	return READ_ONCE(p->state);
+}
+
 /* In these states the pages are memory that the guest uses or could use. */
 static inline bool squeezy_state_has_pages(enum squeezy_state state)
 {
@@ -209,7 +215,6 @@ static inline u64 squeezy_cgroup_id(struct mem_cgroup *memcg)
 
 /* partition.c */
 void squeezy_set_state(struct squeezy_partition *p, enum squeezy_state state);
-enum squeezy_state squeezy_get_state(struct squeezy_partition *p);
 const char *squeezy_state_name(enum squeezy_state state);
 void squeezy_stamp(struct squeezy_partition *p, enum squeezy_time time);
 void squeezy_count(enum squeezy_counter counter);
@@ -272,6 +277,7 @@ void squeezy_poison_heal(struct squeezy_partition *p);
 /* straggler.c */
 int squeezy_straggler_init(void);
 void squeezy_straggler_missing(struct squeezy_partition *p, bool by_retry);
+bool squeezy_straggler_batches(struct squeezy_partition *p, unsigned long missing);
 void squeezy_straggler_gone(struct squeezy_partition *p);
 bool squeezy_may_evict(int from, int to);
 long squeezy_straggler_review(unsigned int in, unsigned int wanted);

@@ -77,11 +77,6 @@ void squeezy_set_state(struct squeezy_partition *p, enum squeezy_state state)
 	squeezy_sysfs_state_changed(p);
 }
 
-enum squeezy_state squeezy_get_state(struct squeezy_partition *p)
-{
-	return READ_ONCE(p->state);
-}
-
 void squeezy_count_many(enum squeezy_counter counter, unsigned long n)
 {
 	atomic_long_add(n, &counters[counter]);

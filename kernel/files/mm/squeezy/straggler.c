@@ -10,7 +10,10 @@
 
 #include <linux/migrate.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/nodemask.h>
+#include <linux/percpu.h>
+#include <linux/stop_machine.h>
 #include <linux/swap.h>
 #include <linux/workqueue.h>
 
@@ -46,6 +49,58 @@ static void look_now(struct squeezy_partition *p)
 {
 	WRITE_ONCE(p->look_now, true);
 	squeezy_mover_kick();
+}
+
+/* Could it all be in batches? */
+static bool may_be_batches(unsigned long missing)
+{
+	return missing <= num_online_cpus() * LRU_BATCHES * LRU_BATCH_PAGES;
+}
+
+static DEFINE_PER_CPU(struct cpu_stop_work, batch_works);
+static DEFINE_MUTEX(batch_lock);
+static DECLARE_COMPLETION(batches_done);
+static atomic_t batches_left;
+
+static int empty_own_batches(void *unused)
+{
+	lru_add_drain();
+	if (atomic_dec_and_test(&batches_left))
+		complete(&batches_done);
+	return 0;
+}
+
+/**
+ * squeezy_straggler_batches - empty the LRU batches of all CPUs at once
+ * @missing: pages of @p that are not free
+ *
+ * On the stopper threads, which run before any task: an instance that has just
+ * ended has left pages there, and its host waits. lru_add_drain_all() would
+ * wait for a worker's turn beside whatever keeps the CPUs busy. Only at the
+ * first look of a round: who outlives that is no batch.
+ *
+ * Return: false if it was not done.
+ */
+bool squeezy_straggler_batches(struct squeezy_partition *p, unsigned long missing)
+{
+	int cpu;
+
+	if (p->backoff_ms || !may_be_batches(missing))
+		return false;
+	mutex_lock(&batch_lock);
+	reinit_completion(&batches_done);
+	atomic_set(&batches_left, 1);
+	for_each_online_cpu(cpu) {
+		atomic_inc(&batches_left);
+		/* One that is going offline empties its batches by itself. */
+		if (!stop_one_cpu_nowait(cpu, empty_own_batches, NULL,
+					 per_cpu_ptr(&batch_works, cpu)))
+			atomic_dec(&batches_left);
+	}
+	if (!atomic_dec_and_test(&batches_left))
+		wait_for_completion(&batches_done);
+	mutex_unlock(&batch_lock);
+	return true;
 }
 
 /* Waits for a turn of each CPU that has a batch. */
@@ -215,8 +270,7 @@ void squeezy_straggler_missing(struct squeezy_partition *p, bool by_retry)
 	/* The first look of this round, also if the round before was cut short by a claim. */
 	if (!is_late(p) || !p->backoff_ms)
 		begin_late(p);
-	if (by_retry && p->backoff_ms < LRU_BACKOFF_MS &&
-	    p->missing <= num_online_cpus() * LRU_BATCHES * LRU_BATCH_PAGES)
+	if (by_retry && p->backoff_ms < LRU_BACKOFF_MS && may_be_batches(p->missing))
 		queue_work(straggler_wq, &sweep_work);
 	if (time_after_eq(jiffies, p->look_at)) {
 		p->look_every_ms = min(p->look_every_ms * 2, LOOK_MAX_MS);

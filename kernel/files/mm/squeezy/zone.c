@@ -14,6 +14,7 @@
 #include <linux/mm.h>
 #include <linux/page-flags.h>
 #include <linux/pageblock-flags.h>
+#include <linux/swap.h>
 #include <linux/vmstat.h>
 
 #include <trace/events/squeezy.h>
@@ -131,7 +132,11 @@ static unsigned long look_if_empty(struct squeezy_partition *p)
 	return squeezy_layout.pages - squeezy_zone_free_pages(p);
 }
 
-/* What per-CPU lists keep is taken back here; straggler.c's work is whatever takes longer. */
+/*
+ * What CPUs keep to themselves is taken back here, so that the first look is
+ * the last as long as nobody uses a page; straggler.c's work is whatever takes
+ * longer.
+ */
 static unsigned long until_empty(struct squeezy_partition *p,
 				 unsigned long (*look)(struct squeezy_partition *))
 {
@@ -139,6 +144,11 @@ static unsigned long until_empty(struct squeezy_partition *p,
 
 	squeezy_count(SQUEEZY_DRAIN_PASSES);
 	if (missing) {
+		lru_add_drain();
+		drain_all_pages(p->zone);
+		missing = look(p);
+	}
+	if (missing && squeezy_straggler_batches(p, missing)) {
 		drain_all_pages(p->zone);
 		missing = look(p);
 	}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A populate waits for nobody's memory hotplug. The lock of that is held, for as long as the test wants, by a task that offlines a
+ * block of ordinary memory in which a page is pinned: Linux tries that until a signal comes.
+ */
+#include "pages.h"
+#include "suite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KNOBS "/sys/kernel/mm/squeezy/"
+#define BLOCKS "/sys/devices/system/memory/"
+#define PAGE 4096ul
+
+static void set_knob(const char *name, unsigned int value)
+{
+	char path[64], text[16];
+
+	snprintf(path, sizeof(path), KNOBS "%s", name);
+	snprintf(text, sizeof(text), "%u", value);
+	CHECK_MSG(write_file(path, text, 0) == 0, "%s = %s", name, text);
+}
+
+/* As a boot begins, but for what is kept and made ahead. */
+static void begin_with(unsigned int kept)
+{
+	set_knob("prepare_memmap", 0);
+	populate(0);
+	set_knob("keep_memmap", kept);
+	set_knob("prepare_memmap", kept);
+	for (unsigned int i = 0; i < partition_count; i++)
+		wait_state(i, i < kept ? "parked" : "absent");
+}
+
+static unsigned int count_state(const char *state)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < partition_count; i++)
+		n += has_state(i, state);
+	return n;
+}
+
+/* The file that offlines the memory block of a page, which stays pinned by a pipe. */
+static void pin_block(char *ret_path, size_t size)
+{
+	static int pipe_ends[2];
+	char *mem = map_anon(PAGE), text[32];
+	struct iovec iov = { mem, PAGE };
+
+	touch(mem, PAGE, 1);
+	CHECK(pipe(pipe_ends) == 0);
+	CHECK(vmsplice(pipe_ends[1], &iov, 1, 0) == (ssize_t)PAGE);
+	CHECK(read_file(BLOCKS "block_size_bytes", text, sizeof(text)) == 0);
+	snprintf(ret_path, size, BLOCKS "memory%llu/state", (unsigned long long)(pfn_of(mem) * PAGE / strtoull(text, NULL, 16)));
+}
+
+static void offline(void *path)
+{
+	CHECK_MSG(write_file(path, "offline", 0) == -EINTR, "%s", (char *)path);
+}
+
+static bool is_going(void *path)
+{
+	char text[32];
+
+	return !read_file(path, text, sizeof(text)) && !strcmp(text, "going-offline");
+}
+
+struct turn {
+	const char *state;
+	unsigned int count;
+};
+
+static bool state_counts(void *arg)
+{
+	struct turn *t = arg;
+
+	return count_state(t->state) == t->count;
+}
+
+/* Partition 0 gets its memory and returns it while another's map is being made or removed, which cannot end before we let it. */
+static void populate_beside(const char *state, unsigned int keep_first, unsigned int keep_then)
+{
+	struct turn one = { state, 1 };
+	char path[96];
+	uint64_t worked;
+	pid_t holder;
+
+	begin_with(keep_first);
+	pin_block(path, sizeof(path));
+	holder = start_in(NULL, offline, path);
+	CHECK_MSG(wait_until(is_going, path, 20000), "%s", path);
+	worked = counter("maps_made") + counter("maps_removed");
+	set_knob("keep_memmap", keep_then);
+	set_knob("prepare_memmap", keep_then);
+	CHECK_MSG(wait_until(state_counts, &one, 20000), "nothing is %s", state);
+	for (int round = 0; round < 3; round++) {
+		host_request(1);
+		wait_state(0, "populated");
+		host_request(0);
+		wait_state(0, "parked");
+	}
+	CHECK(count_state(state) == 1);
+	CHECK(counter("maps_made") + counter("maps_removed") == worked);
+	kill(holder, SIGINT);
+	waitpid(holder, NULL, 0);
+	for (unsigned int i = 0; i < partition_count; i++)
+		wait_state(i, i < keep_then ? "parked" : "absent");
+	begin_with(0);
+	set_knob("keep_memmap", partition_count);
+}
+
+static void test_populate_while_mapping(void)
+{
+	populate_beside("mapping", 1, partition_count);
+}
+
+static void test_populate_while_unmapping(void)
+{
+	populate_beside("unmapping", partition_count, 1);
+}
+
+const struct test maps_lock_tests[] = {
+	{ "maps: a populate does not wait for another partition's map", test_populate_while_mapping },
+	{ "maps: nor for the removal of one", test_populate_while_unmapping },
+	{ NULL, NULL },
+};
