@@ -187,7 +187,7 @@ static bool is_splat(const char *line)
 
 static void on_line(struct run *run, const char *line)
 {
-	const char *asked = strstr(line, "@host request ");
+	const char *asked = strstr(line, "@host request "), *tap = strstr(line, "@tap ");
 
 	dprintf(run->log, "%s\n", line);
 	if (asked) {
@@ -197,12 +197,12 @@ static void on_line(struct run *run, const char *line)
 
 		if (!result || json_array_append_new(run->results, result))
 			fail(run, EPROTO, "not a result", line);
-	} else if (!strncmp(line, "not ok ", 7)) {
-		fail(run, EBADMSG, "the test program says", line);
-	} else if (!strncmp(line, "ok ", 3)) {
+	} else if (tap && !strncmp(tap + 5, "not ok ", 7)) {
+		fail(run, EBADMSG, "the test program says", tap + 5);
+	} else if (tap && !strncmp(tap + 5, "ok ", 3)) {
 		run->passed++;
-	} else if (!strncmp(line, "1..", 3)) {
-		run->planned = (unsigned int)strtoul(line + 3, NULL, 10);
+	} else if (tap && !strncmp(tap + 5, "1..", 3)) {
+		run->planned = (unsigned int)strtoul(tap + 8, NULL, 10);
 	} else if (is_splat(line)) {
 		fail(run, EPROTO, "the kernel says", line);
 	}

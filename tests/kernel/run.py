@@ -4,7 +4,8 @@
 
 The program (tests/kernel/guest) asks for device changes with console lines "@host request BYTES", and for anything else of QMP with
 "@host qmp COMMAND JSON-ARGUMENTS"; we pass them on. "@host ask QUESTION" is answered
-with a number, typed on the guest's console (hostmem.py).
+with a number, typed on the guest's console (hostmem.py), and results are "@tap" lines; all of these come through the kernel's log,
+which never cuts a line in two.
 A kernel warning of any kind fails the variant. Usage: run.py [--kernel BZIMAGE] [--only VARIANT] [--keep-log DIR]
 """
 
@@ -286,9 +287,9 @@ def run_variant(name, options, initramfs, workdir):
             elif match := re.search(r"@host ask (.*)$", line):
                 proc.stdin.write(f"{hostmem.answer(proc.pid, variant.region, variant.size, match[1].split())}\n")
                 proc.stdin.flush()
-            elif match := re.match(r"(not ok|ok) \d+ - (.*)", line):
+            elif match := re.search(r"@tap (not ok|ok) \d+ - (.*)", line):
                 results.append((match[1] == "ok", match[2]))
-            elif match := re.match(r"1\.\.(\d+)$", line):
+            elif match := re.search(r"@tap 1\.\.(\d+)$", line):
                 planned = int(match[1])
     finally:
         timer.cancel()

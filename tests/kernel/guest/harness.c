@@ -188,25 +188,31 @@ void wait_state(unsigned int id, const char *state)
 }
 
 /*
- * The kernel would cut a line of ours on the console in two, as it likes: its own log has whole lines. What we printed before goes first; it is
- * an error of the harness, not of the test, if this cannot be said. The newline makes the record whole; the console waits for more without.
+ * A line for run.py. The kernel would cut it in two on the console, as it likes, or ours its: its own log has whole lines. What we
+ * printed before goes first. The newline makes the record whole; the console waits for more without.
  */
-static void host_say(const char *verb, const char *text)
+__attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 {
+	static const char level[] = "<1>";
 	char line[900];
-	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC), n = snprintf(line, sizeof(line), "<1>@host %s %s\n", verb, text);
+	va_list ap;
+	int fd, n;
 
+	va_start(ap, fmt);
+	n = (int)strlen(level) + vsnprintf(stpcpy(line, level), sizeof(line) - strlen(level) - 1, fmt, ap);
+	va_end(ap);
 	fflush(stdout);
-	CHECK_MSG(fd >= 0 && n < (int)sizeof(line) && write(fd, line, (size_t)n) == n, "the host cannot be told: %s", line);
+	tcdrain(STDOUT_FILENO);
+	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	CHECK_MSG(fd >= 0 && n < (int)sizeof(line) - 1, "too long to be said: %s", line);
+	line[n++] = '\n';
+	CHECK_MSG(write(fd, line, (size_t)n) == n, "cannot be said: %s", line);
 	close(fd);
 }
 
 void host_request_bytes(size_t bytes)
 {
-	char text[24];
-
-	snprintf(text, sizeof(text), "%zu", bytes);
-	host_say("request", text);
+	say("@host request %zu", bytes);
 }
 
 void host_request(unsigned int partitions)
@@ -218,17 +224,14 @@ uint64_t host_ask(const char *question)
 {
 	char answer[64];
 
-	host_say("ask", question);
+	say("@host ask %s", question);
 	CHECK_MSG(fgets(answer, sizeof(answer), stdin), "%s", question);
 	return strtoull(answer, NULL, 10);
 }
 
 void host_qmp(const char *command, const char *arguments)
 {
-	char text[800];
-
-	CHECK(snprintf(text, sizeof(text), "%s %s", command, arguments) < (int)sizeof(text));
-	host_say("qmp", text);
+	say("@host qmp %s %s", command, arguments);
 }
 
 static bool all_plugged(void *arg)
@@ -497,7 +500,7 @@ static unsigned int run_all(const struct test *tests, unsigned int number)
 	for (const struct test *t = tests; t->name; t++) {
 		bool ok = run_one(t) && run_one(&pages_test);
 
-		printf("%s %u - %s\n", ok ? "ok" : "not ok", ++number, t->name);
+		say("@tap %s %u - %s", ok ? "ok" : "not ok", ++number, t->name);
 		clean_up();
 	}
 	return number;
@@ -516,7 +519,7 @@ static unsigned int run_suites(char *list)
 		if (s < end)
 			number = run_all(s->tests, number);
 		else
-			printf("not ok %u - there is no suite %s\n", ++number, name);
+			say("@tap not ok %u - there is no suite %s", ++number, name);
 	}
 	return number;
 }
@@ -531,8 +534,7 @@ int main(int argc, char **argv)
 	set_up();
 	set_up_console();
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("1..%u\n", run_suites(list ? list : (char[]){ "off" }));
-	fflush(stdout);
+	say("@tap 1..%u", run_suites(list ? list : (char[]){ "off" }));
 	sync();
 	reboot(RB_POWER_OFF);
 	return 0;
