@@ -85,8 +85,9 @@ static void ready(struct container *container)
 	container_stop_timer(container);
 	container->create_call = NULL;
 	container->state = CONTAINER_READY;
-	answer_json(call, 201, json_pack("{s:s, s:o, s:I, s:I, s:I, s:I}", "id", container->request.id, "partition", partition, "create_ns",
-					 (json_int_t)container->create_ns, "net_ns", (json_int_t)container->net_ns, "claim_wait_ns", (json_int_t)container->claim_ns, "ready_ns",
+	answer_json(call, 201, json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "id", container->request.id, "partition", partition, "create_ns",
+					 (json_int_t)container->create_ns, "net_ns", (json_int_t)container->net_ns, "claim_wait_ns", (json_int_t)container->claim_ns, "crun_ns",
+					 (json_int_t)container->crun_ns, "go_ns", (json_int_t)container->go_ns, "ready_ns",
 					 (json_int_t)(clock_ns(CLOCK_BOOTTIME) - container->start_ns)));
 }
 
@@ -143,6 +144,7 @@ static void start_if_both(struct container *container)
 
 	if (!container->created || !container->may_start)
 		return;
+	container->go_ns = clock_ns(CLOCK_BOOTTIME) - container->start_ns;
 	container->crun.ended = on_started;
 	if (child_spawn(container->agent->children, &container->crun, argv, fds, &err) < 0)
 		container_fail(container, "failed", err.text);
@@ -166,6 +168,7 @@ static void on_created(struct child *child, int status)
 		return;
 	}
 	container->created = true;
+	container->crun_ns = clock_ns(CLOCK_BOOTTIME) - container->start_ns;
 	start_if_both(container);
 }
 

@@ -78,9 +78,11 @@ struct container {
 
 	struct h2_call *create_call;
 	uint64_t start_ns;
-	uint64_t create_ns;		/* these three are durations */
+	uint64_t create_ns;		/* these are durations since then */
 	uint64_t net_ns;
 	uint64_t claim_ns;
+	uint64_t crun_ns;		/* crun create is through */
+	uint64_t go_ns;			/* crun start was called */
 
 	unsigned int runs;		/* under way */
 	bool failing;			/* one has broken it: no further ones, and the end when the others are through */

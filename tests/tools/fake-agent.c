@@ -52,9 +52,9 @@ static void created(struct container *container)
 	struct h2_call *call = container->waiting;
 
 	container->waiting = NULL;
-	answer(call, 201, json_pack("{s:s, s:o, s:i, s:i, s:i}", "id", container->id, "partition",
+	answer(call, 201, json_pack("{s:s, s:o, s:i, s:i, s:i, s:i, s:i, s:i}", "id", container->id, "partition",
 				    container->partition >= 0 ? json_integer(container->partition) : json_null(), "create_ns", 1000,
-				    "claim_wait_ns", 2000, "ready_ns", 3000));
+				    "net_ns", 1500, "claim_wait_ns", 2000, "crun_ns", 2200, "go_ns", 2300, "ready_ns", 3000));
 }
 
 void fake_agent_retry(void)

@@ -58,7 +58,7 @@ static bool cpus_keep_pages(struct zone *zone)
 
 /*
  * Everything short of a kill. Batches of other CPUs are left alone: at most a
- * few hundred KiB each, and waking every CPU may take for ever.
+ * few hundred KiB each, and waiting for every CPU may take for ever.
  */
 static struct folio *take_leftovers(struct page_waiter *w, struct mem_cgroup *claimant)
 {

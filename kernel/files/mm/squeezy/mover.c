@@ -4,9 +4,10 @@
  * requested size, a whole partition at a time.
  *
  * It sleeps until it is kicked (config change, answer, claim, release, memory
- * map ready) or a retry is due, and waits for nobody: what the device does
- * goes on while partitions are drained, and hot-add, which takes tens of
- * milliseconds, is map.c's.
+ * map ready) or a retry is due, and waits for nobody (but a few ms for batches
+ * of other CPUs, see straggler.c): what the device does goes on while
+ * partitions are drained, and hot-add, which takes tens of milliseconds, is
+ * map.c's.
  */
 #define pr_fmt(fmt) "squeezy: " fmt
 

@@ -3,18 +3,19 @@
  * Drains that do not go through at once: batches of other CPUs, the reason that
  * user space can read, and the migration of what can be migrated.
  *
- * All of it may wait for others, so it runs on a workqueue; the mover only
- * looks at a partition again when a work is done, or when a retry is due.
+ * What may wait for others runs on a workqueue; the mover only looks at a
+ * partition again when a work is done, or when a retry is due. At its first
+ * look it has the CPUs' batches emptied, and waits for that a few ms at most.
  */
 #define pr_fmt(fmt) "squeezy: " fmt
 
 #include <linux/migrate.h>
 #include <linux/mm.h>
-#include <linux/mutex.h>
 #include <linux/nodemask.h>
 #include <linux/percpu.h>
 #include <linux/stop_machine.h>
 #include <linux/swap.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include "../internal.h"
@@ -27,6 +28,8 @@
  */
 #define LRU_BATCHES 8
 #define LRU_BATCH_PAGES 31
+/* Emptying them takes microseconds on a CPU that runs. */
+#define BATCHES_MS 4
 /* Whoever outlived retries up to this back-off is no batch; other CPUs are left in peace. */
 #define LRU_BACKOFF_MS 64
 
@@ -58,15 +61,14 @@ static bool may_be_batches(unsigned long missing)
 }
 
 static DEFINE_PER_CPU(struct cpu_stop_work, batch_works);
-static DEFINE_MUTEX(batch_lock);
-static DECLARE_COMPLETION(batches_done);
+static DECLARE_WAIT_QUEUE_HEAD(batches_wait);
 static atomic_t batches_left;
 
 static int empty_own_batches(void *unused)
 {
 	lru_add_drain();
 	if (atomic_dec_and_test(&batches_left))
-		complete(&batches_done);
+		wake_up(&batches_wait);
 	return 0;
 }
 
@@ -79,16 +81,20 @@ static int empty_own_batches(void *unused)
  * wait for a worker's turn beside whatever keeps the CPUs busy. Only at the
  * first look of a round: who outlives that is no batch.
  *
- * Return: false if it was not done.
+ * The mover's alone. It waits BATCHES_MS at most, as a CPU may be one that the
+ * host does not let run; what is done after that, the next retry finds done,
+ * and until then no CPU is asked again.
+ *
+ * Return: true if all of them are empty.
  */
 bool squeezy_straggler_batches(struct squeezy_partition *p, unsigned long missing)
 {
 	int cpu;
 
-	if (p->backoff_ms || !may_be_batches(missing))
+	/* On PREEMPT_RT the locks of batches sleep, and a stopper must not. */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || p->backoff_ms || !may_be_batches(missing) ||
+	    atomic_read(&batches_left))
 		return false;
-	mutex_lock(&batch_lock);
-	reinit_completion(&batches_done);
 	atomic_set(&batches_left, 1);
 	for_each_online_cpu(cpu) {
 		atomic_inc(&batches_left);
@@ -97,10 +103,9 @@ bool squeezy_straggler_batches(struct squeezy_partition *p, unsigned long missin
 					 per_cpu_ptr(&batch_works, cpu)))
 			atomic_dec(&batches_left);
 	}
-	if (!atomic_dec_and_test(&batches_left))
-		wait_for_completion(&batches_done);
-	mutex_unlock(&batch_lock);
-	return true;
+	atomic_dec(&batches_left);
+	return wait_event_timeout(batches_wait, !atomic_read(&batches_left),
+				  msecs_to_jiffies(BATCHES_MS)) > 0;
 }
 
 /* Waits for a turn of each CPU that has a batch. */
