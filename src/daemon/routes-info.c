@@ -35,6 +35,29 @@ void route_ping(void *arg, struct http_request *request)
 	http_reply_text(request, 200, "pong");
 }
 
+/* One host, one invoker: this daemon, which makes VMs as calls need them. */
+void route_invokers(void *arg, struct http_request *request)
+{
+	http_reply(request, 200, json_pack("{s:s}", "invoker0/squeezyd", "up"));
+}
+
+void route_invokers_healthy(void *arg, struct http_request *request)
+{
+	http_reply(request, 200, json_integer(1));
+}
+
+void route_invokers_ready(void *arg, struct http_request *request)
+{
+	http_reply(request, 200, json_pack("{s:s}", "healthy", "1/1"));
+}
+
+void route_activation_count(void *arg, struct http_request *request)
+{
+	struct service *service = arg;
+
+	http_reply(request, 200, json_integer(pool_in_flight(service->pool)));
+}
+
 void route_apis(void *arg, struct http_request *request)
 {
 	http_reply(request, 200, json_pack("{s:[]}", "apis"));

@@ -30,6 +30,11 @@ extern const struct http_route routes[];	/* ends with a NULL path */
 ROUTE(root);
 ROUTE(api);
 ROUTE(ping);
+ROUTE(api_docs);
+ROUTE(invokers);
+ROUTE(invokers_healthy);
+ROUTE(invokers_ready);
+ROUTE(activation_count);
 ROUTE(apis);
 
 ROUTE(namespaces);

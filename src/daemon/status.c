@@ -65,6 +65,11 @@ json_t *pool_status(const struct pool *pool)
 			 "vms", vms);
 }
 
+unsigned int pool_in_flight(const struct pool *pool)
+{
+	return pool->n_calls;
+}
+
 json_t *pool_reclaims(const struct pool *pool)
 {
 	return json_incref(pool->reclaims);

@@ -25,6 +25,33 @@ def info_needs_no_key():
         api = daemon.request("GET", "/api/v1", auth=False).json
         equal(api["description"], "OpenWhisk API")
         equal(isinstance(api["build"], str), True)
+        equal(daemon.request("GET", "/invokers", auth=False).json, {"invoker0/squeezyd": "up"})
+        equal(daemon.request("GET", "/invokers/healthy/count", auth=False).json, 1)
+        equal(daemon.request("GET", "/invokers/ready", auth=False).json, {"healthy": "1/1"})
+        equal(daemon.request("GET", "/activation/count", auth=False).json, 0)
+
+
+def routes_are_documented():
+    """The document names every route, says what it takes, and each of its paths is one that is served."""
+    with Daemon() as daemon:
+        docs = daemon.request("GET", "/api/v1/api-docs", auth=False).json
+        equal((docs["swagger"], docs["basePath"]), ("2.0", "/api/v1"))
+        action = docs["paths"]["/namespaces/{namespace}/actions/{packageName}/{actionName}"]
+        equal(sorted(action), ["delete", "get", "post", "put"])
+        equal([p["name"] for p in action["post"]["parameters"]], ["namespace", "packageName", "actionName", "blocking", "result", "timeout", "body"])
+        equal("/namespaces/{namespace}/actions/{packageName}/" in docs["paths"], True)
+        equal("since" in [p["name"] for p in docs["paths"]["/namespaces/{namespace}/activations"]["get"]["parameters"]], True)
+        equal(len(docs["paths"]["/web/{namespace}/{packageName}/{actionName}/{rest}"]), 7)
+        equal("security" in docs["paths"]["/api-docs"]["get"], False)
+        for path, verbs in docs["paths"].items():
+            names = [p["name"] for p in next(iter(verbs.values()))["parameters"] if p["in"] == "path"]
+            equal(len(names), len(set(names)), path)
+            served = path
+            for name in names:
+                equal("{%s}" % name in path, True, path)
+                served = served.replace("{%s}" % name, "_" if name == "namespace" else "nothing")
+            if "get" in verbs and "nothing" not in served:
+                equal(daemon.request("GET", docs["basePath"] + served).status, 200, path)
 
 
 def key_is_asked_for():
@@ -384,7 +411,7 @@ def too_many_calls_are_refused():
 
 
 if __name__ == "__main__":
-    sys.exit(main([info_needs_no_key, key_is_asked_for, transaction_id_comes_back, wrong_paths_and_verbs, actions_are_kept,
+    sys.exit(main([info_needs_no_key, routes_are_documented, key_is_asked_for, transaction_id_comes_back, wrong_paths_and_verbs, actions_are_kept,
                    bad_actions_are_refused, calls_answer, outcomes_are_openwhisk_s, function_sees_its_surroundings, logs_are_kept,
                    waiting_has_an_end, bad_calls_are_refused, inspect_asks_the_agent, activations_are_listed, clients_that_go_away, slow_and_pipelined_clients, more_clients_than_descriptors, many_calls_at_once,
                    too_many_calls_are_refused]))

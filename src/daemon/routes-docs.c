@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+/* GET /api/v1/api-docs: the routes as a Swagger 2.0 document, made from the table that serves them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/routes.h"
+
+#define API "/api/v1"
+#define PATH_MAX_BYTES 256
+
+static const struct {
+	enum http_method method;
+	const char *name;
+} methods[] = {
+	{ HTTP_GET, "get" }, { HTTP_PUT, "put" }, { HTTP_POST, "post" }, { HTTP_DELETE, "delete" },
+	{ HTTP_PATCH, "patch" }, { HTTP_HEAD, "head" }, { HTTP_OPTIONS, "options" },
+};
+
+/* What the variable segment behind a literal one is called; one behind another variable is an action of a package. */
+static const struct {
+	const char *collection, *name;
+} names[] = {
+	{ "namespaces", "namespace" }, { "web", "namespace" }, { "actions", "actionName" }, { "packages", "packageName" },
+	{ "triggers", "triggerName" }, { "rules", "ruleName" }, { "activations", "activationid" },
+};
+
+/* Query parameters, and where they mean something: methods, and a path's end. */
+static const struct {
+	unsigned int methods;
+	const char *end, *name, *type, *what;
+} queries[] = {
+	{ HTTP_PUT, "", "overwrite", "boolean", "Overwrite what is there" },
+	{ HTTP_GET, "s", "limit", "integer", "At most so many entities, 0 to 200" },
+	{ HTTP_GET, "s", "skip", "integer", "Leave out so many of the newest" },
+	{ HTTP_GET, "s", "count", "boolean", "Their number only" },
+	{ HTTP_GET, "/activations", "name", "string", "Of this action only" },
+	{ HTTP_GET, "/activations", "since", "integer", "Not before this time, in milliseconds since 1970" },
+	{ HTTP_GET, "/activations", "upto", "integer", "Not after this time" },
+	{ HTTP_GET, "/activations", "docs", "boolean", "Whole records" },
+	{ HTTP_GET, "{actionName}", "code", "boolean", "With the code; true unless said otherwise" },
+	{ HTTP_POST, "{actionName}", "blocking", "boolean", "Wait for the result" },
+	{ HTTP_POST, "{actionName}", "result", "boolean", "Answer with the result only" },
+	{ HTTP_POST, "{actionName}", "timeout", "integer", "Wait so many milliseconds at most" },
+	{ HTTP_DELETE, "{packageName}", "force", "boolean", "Also when it holds actions" },
+};
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), end_len = strlen(end);
+
+	return len >= end_len && !strcmp(text + len - end_len, end);
+}
+
+static const char *name_behind(const char *segment, size_t len)
+{
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strlen(names[i].collection) == len && !memcmp(names[i].collection, segment, len))
+			return names[i].name;
+	return "actionName";
+}
+
+/* The path below /api/v1 with a name for each variable segment, which are added to parameters. */
+static void name_path(const char *path, char ret[PATH_MAX_BYTES], json_t *parameters)
+{
+	const char *last = "", *name = NULL;
+	size_t last_len = 0, len = 0;
+
+	for (const char *at = path, *end; *at; at = end) {
+		end = at + 1 + strcspn(at + 1, "/");
+		if (at[1] != '{') {
+			len += (size_t)snprintf(ret + len, PATH_MAX_BYTES - len, "%.*s", (int)(end - at), at);
+			last = at + 1;
+			last_len = (size_t)(end - last);
+			name = NULL;
+			continue;
+		}
+		/* Of two in a row behind "actions" the first is the package. */
+		if (name)
+			name = !strncmp(last, "web", last_len) && !strcmp(name, "namespace") ? "packageName" : end[-2] == '*' ? "rest" : "actionName";
+		else
+			name = name_behind(last, last_len);
+		if (!strcmp(name, "actionName") && !strncmp(last, "actions", last_len) && at[-1] != '}' && *end == '/')
+			name = "packageName";
+		len += (size_t)snprintf(ret + len, PATH_MAX_BYTES - len, "/{%s}", name);
+		json_array_append_new(parameters, json_pack("{s:s, s:s, s:b, s:s}", "name", name, "in", "path", "required", 1, "type", "string"));
+	}
+	if (!len)
+		snprintf(ret, PATH_MAX_BYTES, "/");
+}
+
+static json_t *describe(const struct http_route *route, size_t method, const char *path, const json_t *of_path)
+{
+	json_t *parameters = json_deep_copy(of_path), *operation;
+
+	for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++)
+		if (queries[i].methods & methods[method].method && route->access == HTTP_KEY && ends_with(path, queries[i].end))
+			json_array_append_new(parameters, json_pack("{s:s, s:s, s:b, s:s, s:s}", "name", queries[i].name, "in", "query", "required", 0,
+								    "type", queries[i].type, "description", queries[i].what));
+	if (methods[method].method & (HTTP_PUT | HTTP_POST))
+		json_array_append_new(parameters, json_pack("{s:s, s:s, s:b, s:{s:s}}", "name", "body", "in", "body", "required",
+							    methods[method].method == HTTP_PUT, "schema", "type", "object"));
+	operation = json_pack("{s:o, s:{s:{s:s}}}", "parameters", parameters, "responses", "default", "description",
+			      "A JSON object; {\"error\", \"code\"} when refused");
+	if (operation && route->access == HTTP_KEY)
+		json_object_set_new(operation, "security", json_pack("[{s:[]}]", "basicAuth"));
+	return operation;
+}
+
+static json_t *describe_paths(void)
+{
+	json_t *paths = json_object();
+
+	for (const struct http_route *route = routes; route->path; route++) {
+		char path[PATH_MAX_BYTES];
+		json_t *parameters, *item;
+
+		if (strncmp(route->path, API, strlen(API)))
+			continue;
+		parameters = json_array();
+		name_path(route->path + strlen(API), path, parameters);
+		item = json_object_get(paths, path);
+		if (!item) {
+			item = json_object();
+			json_object_set_new(paths, path, item);
+		}
+		for (size_t m = 0; m < sizeof(methods) / sizeof(methods[0]); m++)
+			if (route->methods & methods[m].method)
+				json_object_set_new(item, methods[m].name, describe(route, m, path, parameters));
+		json_decref(parameters);
+	}
+	return paths;
+}
+
+void route_api_docs(void *arg, struct http_request *request)
+{
+	http_reply(request, 200, json_pack("{s:s, s:{s:s, s:s, s:s}, s:s, s:[s], s:[s], s:{s:{s:s}}, s:o}", "swagger", "2.0", "info", "title",
+					   "OpenWhisk REST API, served by Squeezy", "description", "Made from the table of routes", "version", "1.0.0", "basePath",
+					   API, "consumes", "application/json", "produces", "application/json", "securityDefinitions", "basicAuth", "type",
+					   "basic", "paths", describe_paths()));
+}
