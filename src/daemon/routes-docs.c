@@ -16,7 +16,7 @@ static const struct {
 	{ HTTP_PATCH, "patch" }, { HTTP_HEAD, "head" }, { HTTP_OPTIONS, "options" },
 };
 
-/* What the variable segment behind a literal one is called; one behind another variable is an action of a package. */
+/* What the variable segment behind a literal one is called (from the third on, collections); one behind another variable is an action of a package. */
 static const struct {
 	const char *collection, *name;
 } names[] = {
@@ -24,15 +24,15 @@ static const struct {
 	{ "triggers", "triggerName" }, { "rules", "ruleName" }, { "activations", "activationid" },
 };
 
-/* Query parameters, and where they mean something: methods, and a path's end. */
+/* Query parameters, and where they mean something: methods, and a path's end (NULL: a collection of the namespace, or of a package). */
 static const struct {
 	unsigned int methods;
 	const char *end, *name, *type, *what;
 } queries[] = {
 	{ HTTP_PUT, "", "overwrite", "boolean", "Overwrite what is there" },
-	{ HTTP_GET, "s", "limit", "integer", "At most so many entities, 0 to 200" },
-	{ HTTP_GET, "s", "skip", "integer", "Leave out so many of the newest" },
-	{ HTTP_GET, "s", "count", "boolean", "Their number only" },
+	{ HTTP_GET, NULL, "limit", "integer", "At most so many entities, 0 to 200" },
+	{ HTTP_GET, NULL, "skip", "integer", "Leave out so many of the newest" },
+	{ HTTP_GET, NULL, "count", "boolean", "Their number only" },
 	{ HTTP_GET, "/activations", "name", "string", "Of this action only" },
 	{ HTTP_GET, "/activations", "since", "integer", "Not before this time, in milliseconds since 1970" },
 	{ HTTP_GET, "/activations", "upto", "integer", "Not after this time" },
@@ -49,6 +49,14 @@ static bool ends_with(const char *text, const char *end)
 	size_t len = strlen(text), end_len = strlen(end);
 
 	return len >= end_len && !strcmp(text + len - end_len, end);
+}
+
+static bool is_collection(const char *path)
+{
+	for (size_t i = 2; i < sizeof(names) / sizeof(names[0]); i++)
+		if (ends_with(path, names[i].collection))
+			return true;
+	return ends_with(path, "/");
 }
 
 static const char *name_behind(const char *segment, size_t len)
@@ -93,7 +101,8 @@ static json_t *describe(const struct http_route *route, size_t method, const cha
 	json_t *parameters = json_deep_copy(of_path), *operation;
 
 	for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++)
-		if (queries[i].methods & methods[method].method && route->access == HTTP_KEY && ends_with(path, queries[i].end))
+		if (queries[i].methods & methods[method].method && route->access == HTTP_KEY &&
+		    (queries[i].end ? ends_with(path, queries[i].end) : is_collection(path)))
 			json_array_append_new(parameters, json_pack("{s:s, s:s, s:b, s:s, s:s}", "name", queries[i].name, "in", "query", "required", 0,
 								    "type", queries[i].type, "description", queries[i].what));
 	if (methods[method].method & (HTTP_PUT | HTTP_POST))

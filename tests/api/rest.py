@@ -41,6 +41,7 @@ def routes_are_documented():
         equal([p["name"] for p in action["post"]["parameters"]], ["namespace", "packageName", "actionName", "blocking", "result", "timeout", "body"])
         equal("/namespaces/{namespace}/actions/{packageName}/" in docs["paths"], True)
         equal("since" in [p["name"] for p in docs["paths"]["/namespaces/{namespace}/activations"]["get"]["parameters"]], True)
+        equal(docs["paths"]["/namespaces/{namespace}/limits"]["get"]["parameters"][1:], [])
         equal(len(docs["paths"]["/web/{namespace}/{packageName}/{actionName}/{rest}"]), 7)
         equal("security" in docs["paths"]["/api-docs"]["get"], False)
         for path, verbs in docs["paths"].items():
