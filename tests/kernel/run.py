@@ -148,8 +148,7 @@ def make_initramfs(path):
     subprocess.run(["gcc", *flags, "-o", program, *sources], check=True, timeout=300)
     with open(program, "rb") as f:
         init = f.read()
-    members = [("dev", 0o40755, b"", (0, 0)), ("dev/console", 0o20600, b"", (5, 1)),
-               ("dev/kmsg", 0o20600, b"", (1, 11)), ("init", 0o100755, init, (0, 0))]
+    members = [("dev", 0o40755, b"", (0, 0)), ("dev/console", 0o20600, b"", (5, 1)), ("init", 0o100755, init, (0, 0))]
     with open(path, "wb") as f:
         for name, mode, data, rdev in members:
             f.write(entry(name, mode, data, rdev))
