@@ -118,7 +118,7 @@ add_ours() {
 	cp -r "$2" "$to/runtimes/nodejs"
 	chmod -R u=rwX,go=rX "$to/runtimes/nodejs"
 	rm -f "$to/runtimes/nodejs/package.json" "$to/runtimes/nodejs/package-lock.json"
-	install -m 644 runtimes/nodejs/launcher.js "$to/runtimes/nodejs/"
+	install -m 644 runtimes/nodejs/launcher.js runtimes/nodejs/zip.js "$to/runtimes/nodejs/"
 	install -m 644 runtimes/native/launcher.py "$to/runtimes/native/"
 	install -m 755 "$agent" "$to/agent"
 	strip "$to/agent"

@@ -14,12 +14,10 @@ const Module = require('module');
 const net = require('net');
 const path = require('path');
 const vm = require('vm');
-const zlib = require('zlib');
 
 const ACTION = '/action';
 const RESULT_FD = 3;
 const NAME = /^[A-Za-z_$][\w$]*(\.[A-Za-z_$][\w$]*)*$/;
-const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFDIR = 0o040000;
 
 /* Writes one line to descriptor 3, whatever its size. */
 function answer(text) {
@@ -34,53 +32,11 @@ function setEnvironment(pairs) {
 		process.env[key] = typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-/* Members of a zip archive, from its central directory: {name, data, mode}. Refuses what could end up outside of the folder. */
-function* members(zip) {
-	let end = zip.length - 22;
-
-	while (end >= 0 && zip.readUInt32LE(end) !== 0x06054b50)
-		end--;
-	if (end < 0)
-		throw new Error('There was an error uncompressing the action archive: no end of central directory');
-	let at = zip.readUInt32LE(end + 16);
-	for (let left = zip.readUInt16LE(end + 10); left > 0; left--) {
-		if (zip.readUInt32LE(at) !== 0x02014b50)
-			throw new Error('There was an error uncompressing the action archive: damaged directory');
-		const method = zip.readUInt16LE(at + 10), size = zip.readUInt32LE(at + 20), unpacked = zip.readUInt32LE(at + 24);
-		const nameLength = zip.readUInt16LE(at + 28), mode = zip.readUInt32LE(at + 38) >>> 16, local = zip.readUInt32LE(at + 42);
-		const name = zip.toString('utf8', at + 46, at + 46 + nameLength);
-		const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28);
-		const raw = zip.subarray(start, start + size);
-
-		if (method !== 0 && method !== 8)
-			throw new Error(`There was an error uncompressing the action archive: ${name} is packed in an unknown way`);
-		yield { name, mode, data: () => method ? zlib.inflateRawSync(raw, { maxOutputLength: Math.max(unpacked, 1) }) : raw };
-		at += 46 + nameLength + zip.readUInt16LE(at + 30) + zip.readUInt16LE(at + 32);
-	}
-}
-
-function unzip(zip, folder) {
-	for (const member of members(zip)) {
-		const target = path.resolve(folder, member.name), type = member.mode & S_IFMT;
-
-		if (target !== folder && !target.startsWith(folder + '/'))
-			throw new Error(`There was an error uncompressing the action archive: ${member.name} leads out of it`);
-		if (member.name.endsWith('/')) {
-			fs.mkdirSync(target, { recursive: true });
-			continue;
-		}
-		if (type && type !== S_IFREG && type !== S_IFDIR)
-			throw new Error(`There was an error uncompressing the action archive: ${member.name} is neither file nor folder`);
-		fs.mkdirSync(path.dirname(target), { recursive: true });
-		fs.writeFileSync(target, member.data(), { mode: (member.mode & 0o777) || 0o644 });
-	}
-}
-
 function unpack(code, folder) {
 	const data = Buffer.from(code, 'base64');
 
 	if (data.length > 22 && data.readUInt32LE(0) === 0x04034b50)
-		unzip(data, folder);
+		require('./zip.js').unzip(data, folder);
 	else if (data[0] === 0x1f && data[1] === 0x8b)
 		require('child_process').execFileSync('tar', ['-xz', '--no-same-owner', '-C', folder], { input: data, stdio: ['pipe', 'ignore', 'inherit'] });
 	else
