@@ -244,9 +244,9 @@ static bool all_plugged(void *arg)
 			plugged++;
 		else if (partition_value(i, "plugged_bytes"))
 			return false;
-		/* Plugged, and not yet in the hands of the allocator. */
+		/* Plugged, and not yet in the hands of the allocator: parked, or (with init_on_free) even without a map. */
 		if (has_state(i, "mapping") ||
-		    (partition_value(i, "plugged_bytes") && has_state(i, "parked")))
+		    (partition_value(i, "plugged_bytes") && !has_state(i, "populated") && !has_state(i, "claimed") && !has_state(i, "released")))
 			return false;
 	}
 	return plugged == *wanted;
