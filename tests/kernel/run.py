@@ -186,7 +186,7 @@ def kunit_results(lines, may_skip):
         if subtest:
             suite = subtest
         elif plan and not indent:
-            planned = int(plan)
+            planned = (planned or 0) + int(plan)  # once a boot
         elif verdict:
             done += not indent
             ran += [name] if indent else []
