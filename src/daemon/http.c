@@ -157,13 +157,13 @@ static void take_transaction(struct http_request *request)
 		request->transaction[i] = alphabet[bytes[i] % 64];
 }
 
-/* One segment of both paths: takes it into the request when the pattern's is "{}". False when they differ. */
+/* One segment of both paths: takes it into the request when the pattern's is "{NAME}". False when they differ. */
 static bool match_segment(struct http_request *request, const char *pattern, size_t pattern_len, const char *path, size_t len)
 {
 	char *raw, *decoded;
 	size_t decoded_len;
 
-	if (pattern_len != 2 || strncmp(pattern, "{}", 2))
+	if (*pattern != '{')
 		return pattern_len == len && !strncmp(pattern, path, len);
 	if (!len || request->n_segments == SEGMENTS_MAX)
 		return false;

@@ -39,7 +39,7 @@ enum http_access {
 
 struct http_route {
 	unsigned int methods;		/* enum http_method */
-	const char *path;		/* segments; "{}" takes one, decoded; "{*}" at the end takes the rest, as it was sent; a "/" at the end must be there */
+	const char *path;		/* segments; "{NAME}" takes one, decoded; "{*}" at the end takes the rest, as it was sent; a "/" at the end must be there */
 	enum http_access access;
 	void (*handle)(void *arg, struct http_request *request);
 };
@@ -62,7 +62,7 @@ void http_free(struct http_server *server);
 uint16_t http_port(const struct http_server *server);
 
 /* Looking at a request. Strings live as long as it does. */
-const char *http_segment(const struct http_request *request, unsigned int index);	/* what the index-th "{}" took */
+const char *http_segment(const struct http_request *request, unsigned int index);	/* what the index-th "{...}" took */
 const char *http_query(const struct http_request *request, const char *key);		/* NULL if absent */
 const char *http_transaction(const struct http_request *request);
 enum http_method http_method(const struct http_request *request);

@@ -80,6 +80,7 @@ void pool_stop(struct pool *pool, unsigned int timeout_ms, void (*done)(void *ar
 
 /* What is there: new objects. */
 json_t *pool_status(const struct pool *pool);
+bool pool_is_stopping(const struct pool *pool);			/* takes no calls any more */
 unsigned int pool_in_flight(const struct pool *pool);		/* calls that wait or run */
 json_t *pool_reclaims(const struct pool *pool);		/* the last 256, oldest first */
 json_t *pool_samples(const struct pool *pool);		/* the last 8,192, oldest first */

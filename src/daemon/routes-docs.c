@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* GET /api/v1/api-docs: the routes as a Swagger 2.0 document, made from the table that serves them. */
-#include <stdio.h>
 #include <string.h>
 
 #include "daemon/routes.h"
 
 #define API "/api/v1"
-#define PATH_MAX_BYTES 256
 
 static const struct {
 	enum http_method method;
@@ -16,13 +14,8 @@ static const struct {
 	{ HTTP_PATCH, "patch" }, { HTTP_HEAD, "head" }, { HTTP_OPTIONS, "options" },
 };
 
-/* What the variable segment behind a literal one is called (from the third on, collections); one behind another variable is an action of a package. */
-static const struct {
-	const char *collection, *name;
-} names[] = {
-	{ "namespaces", "namespace" }, { "web", "namespace" }, { "actions", "actionName" }, { "packages", "packageName" },
-	{ "triggers", "triggerName" }, { "rules", "ruleName" }, { "activations", "activationid" },
-};
+/* Lists take limits; so does that of a package's actions, whose path ends with a slash. */
+static const char *const collections[] = { "/actions", "/packages", "/triggers", "/rules", "/activations", "/" };
 
 /* Query parameters, and where they mean something: methods, and a path's end (NULL: a collection of the namespace, or of a package). */
 static const struct {
@@ -53,47 +46,21 @@ static bool ends_with(const char *text, const char *end)
 
 static bool is_collection(const char *path)
 {
-	for (size_t i = 2; i < sizeof(names) / sizeof(names[0]); i++)
-		if (ends_with(path, names[i].collection))
+	for (size_t i = 0; i < sizeof(collections) / sizeof(collections[0]); i++)
+		if (ends_with(path, collections[i]))
 			return true;
-	return ends_with(path, "/");
+	return false;
 }
 
-static const char *name_behind(const char *segment, size_t len)
+/* The parameters that are a path's variable segments. */
+static json_t *describe_path(const char *path)
 {
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strlen(names[i].collection) == len && !memcmp(names[i].collection, segment, len))
-			return names[i].name;
-	return "actionName";
-}
+	json_t *parameters = json_array();
 
-/* The path below /api/v1 with a name for each variable segment, which are added to parameters. */
-static void name_path(const char *path, char ret[PATH_MAX_BYTES], json_t *parameters)
-{
-	const char *last = "", *name = NULL;
-	size_t last_len = 0, len = 0;
-
-	for (const char *at = path, *end; *at; at = end) {
-		end = at + 1 + strcspn(at + 1, "/");
-		if (at[1] != '{') {
-			len += (size_t)snprintf(ret + len, PATH_MAX_BYTES - len, "%.*s", (int)(end - at), at);
-			last = at + 1;
-			last_len = (size_t)(end - last);
-			name = NULL;
-			continue;
-		}
-		/* Of two in a row behind "actions" the first is the package. */
-		if (name)
-			name = !strncmp(last, "web", last_len) && !strcmp(name, "namespace") ? "packageName" : end[-2] == '*' ? "rest" : "actionName";
-		else
-			name = name_behind(last, last_len);
-		if (!strcmp(name, "actionName") && !strncmp(last, "actions", last_len) && at[-1] != '}' && *end == '/')
-			name = "packageName";
-		len += (size_t)snprintf(ret + len, PATH_MAX_BYTES - len, "/{%s}", name);
-		json_array_append_new(parameters, json_pack("{s:s, s:s, s:b, s:s}", "name", name, "in", "path", "required", 1, "type", "string"));
-	}
-	if (!len)
-		snprintf(ret, PATH_MAX_BYTES, "/");
+	for (const char *at = path; (at = strchr(at, '{')); at++)
+		json_array_append_new(parameters, json_pack("{s:s%, s:s, s:b, s:s}", "name", at + 1, strcspn(at + 1, "}"), "in", "path", "required", 1,
+							    "type", "string"));
+	return parameters;
 }
 
 static json_t *describe(const struct http_route *route, size_t method, const char *path, const json_t *of_path)
@@ -120,13 +87,13 @@ static json_t *describe_paths(void)
 	json_t *paths = json_object();
 
 	for (const struct http_route *route = routes; route->path; route++) {
-		char path[PATH_MAX_BYTES];
+		const char *path = route->path + strlen(API);
 		json_t *parameters, *item;
 
 		if (strncmp(route->path, API, strlen(API)))
 			continue;
-		parameters = json_array();
-		name_path(route->path + strlen(API), path, parameters);
+		path = *path ? path : "/";
+		parameters = describe_path(path);
 		item = json_object_get(paths, path);
 		if (!item) {
 			item = json_object();

@@ -35,20 +35,27 @@ void route_ping(void *arg, struct http_request *request)
 	http_reply_text(request, 200, "pong");
 }
 
-/* One host, one invoker: this daemon, which makes VMs as calls need them. */
+/* One host, one invoker: this daemon, which makes VMs as calls need them. It is up until it is told to stop. */
 void route_invokers(void *arg, struct http_request *request)
 {
-	http_reply(request, 200, json_pack("{s:s}", "invoker0/squeezyd", "up"));
+	const struct service *service = arg;
+
+	http_reply(request, 200, json_pack("{s:s}", "invoker0/squeezyd", pool_is_stopping(service->pool) ? "down" : "up"));
 }
 
 void route_invokers_healthy(void *arg, struct http_request *request)
 {
-	http_reply(request, 200, json_integer(1));
+	const struct service *service = arg;
+
+	http_reply(request, 200, json_integer(!pool_is_stopping(service->pool)));
 }
 
 void route_invokers_ready(void *arg, struct http_request *request)
 {
-	http_reply(request, 200, json_pack("{s:s}", "healthy", "1/1"));
+	const struct service *service = arg;
+	bool up = !pool_is_stopping(service->pool);
+
+	http_reply(request, up ? 200 : 500, json_pack("{s:s}", "healthy", up ? "1/1" : "0/1"));
 }
 
 void route_activation_count(void *arg, struct http_request *request)

@@ -70,6 +70,11 @@ unsigned int pool_in_flight(const struct pool *pool)
 	return pool->n_calls;
 }
 
+bool pool_is_stopping(const struct pool *pool)
+{
+	return pool->stopping;
+}
+
 json_t *pool_reclaims(const struct pool *pool)
 {
 	return json_incref(pool->reclaims);

@@ -29,6 +29,9 @@ def info_needs_no_key():
         equal(daemon.request("GET", "/invokers/healthy/count", auth=False).json, 1)
         equal(daemon.request("GET", "/invokers/ready", auth=False).json, {"healthy": "1/1"})
         equal(daemon.request("GET", "/activation/count", auth=False).json, 0)
+        daemon.action("slow", "sleep 60000")
+        daemon.invoke("slow", {}, "")
+        equal(daemon.request("GET", "/activation/count", auth=False).json, 1)
 
 
 def routes_are_documented():
@@ -42,7 +45,7 @@ def routes_are_documented():
         equal("/namespaces/{namespace}/actions/{packageName}/" in docs["paths"], True)
         equal("since" in [p["name"] for p in docs["paths"]["/namespaces/{namespace}/activations"]["get"]["parameters"]], True)
         equal(docs["paths"]["/namespaces/{namespace}/limits"]["get"]["parameters"][1:], [])
-        equal(len(docs["paths"]["/web/{namespace}/{packageName}/{actionName}/{rest}"]), 7)
+        equal(len(docs["paths"]["/web/{namespace}/{packageName}/{actionName}/{*}"]), 7)
         equal("security" in docs["paths"]["/api-docs"]["get"], False)
         for path, verbs in docs["paths"].items():
             names = [p["name"] for p in next(iter(verbs.values()))["parameters"] if p["in"] == "path"]

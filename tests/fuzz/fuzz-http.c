@@ -41,10 +41,10 @@ static void on_closed(void *arg, struct http_request *request)
 }
 
 static const struct http_route routes[] = {
-	{ HTTP_GET, "/a/{}/", HTTP_OPEN, on_open },
-	{ HTTP_ANY, "/a/{}/{*}", HTTP_OPEN, on_open },
+	{ HTTP_GET, "/a/{name}/", HTTP_OPEN, on_open },
+	{ HTTP_ANY, "/a/{name}/{*}", HTTP_OPEN, on_open },
 	{ HTTP_GET | HTTP_POST, "/", HTTP_OPEN, on_open },
-	{ HTTP_ANY, "/key/{}", HTTP_KEY, on_closed },
+	{ HTTP_ANY, "/key/{name}", HTTP_KEY, on_closed },
 	{ HTTP_ANY, "/admin", HTTP_ADMIN, on_closed },
 	{ 0 },
 };
