@@ -13,6 +13,7 @@ import json
 import os
 import sys
 
+subprocess = None  # main() imports it
 ACTION = "/action"
 EXEC = os.path.join(ACTION, "exec")
 NO_CODE = "Missing main/no code to execute."
@@ -57,8 +58,6 @@ class Loop:
             # Descriptor 3 is the agent's in this process and the result's in that one.
             os.dup2(write, 3)
 
-        import subprocess
-
         self.process = subprocess.Popen([EXEC], stdin=nothing, pass_fds=(3,), preexec_fn=place, cwd=ACTION)
         os.close(write)
         os.close(nothing)
@@ -82,8 +81,6 @@ class Once:
 
     @staticmethod
     def run(line):
-        import subprocess
-
         request = json.loads(line)
         for key, text in request.items():
             if key != "value" and isinstance(text, str):
@@ -121,6 +118,7 @@ def init(value):
 
 
 def main():
+    global subprocess
     requests = os.fdopen(os.dup(0), "rb", 65536)
     nothing = os.open("/dev/null", os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -129,7 +127,7 @@ def main():
     runner = None
     answer(b'{"ok":true}')
     # Every action needs it and it takes long: while the agent brings the code.
-    import subprocess  # noqa: F401
+    import subprocess
 
     for line in requests:
         if runner is None:

@@ -24,7 +24,7 @@
  * which a VM without partitions makes with its first cgroups (4 MiB divided by the CPUs). Map: struct pages, 1/64, and what holds
  * them. Cgroup: what a memory cgroup keeps per possible node, with 2 CPUs. Page tables: 2 MiB a GiB and the upper levels.
  */
-#define FORMULA_BOOT(partitions, cpus) (320 + 32.0 * (partitions) + 4096.0 / (cpus))
+#define FORMULA_BOOT(partitions, cpus) (256 + 32.0 * (partitions) + 4096.0 / (cpus))
 #define FORMULA_MAP(mib) ((mib) * 1024.0 / 64 + 128)
 #define FORMULA_CGROUP(nodes) (20 + 4.5 * (nodes))
 #define FORMULA_TABLES(mib) ((mib) * 2.0 + 64)

@@ -205,7 +205,8 @@ __attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 	fflush(stdout);
 	tcdrain(STDOUT_FILENO);
 	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
-	CHECK_MSG(fd >= 0 && n < (int)sizeof(line) - 1, "too long to be said: %s", line);
+	CHECK_MSG(fd >= 0, "/dev/kmsg cannot be opened to say: %s", line);
+	CHECK_MSG(n < (int)sizeof(line) - 1, "too long to be said: %s", line);
 	line[n++] = '\n';
 	CHECK_MSG(write(fd, line, (size_t)n) == n, "cannot be said: %s", line);
 	close(fd);

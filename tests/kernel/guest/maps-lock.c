@@ -3,10 +3,10 @@
  * A populate waits for nobody's memory hotplug. The lock of that is held, for as long as the test wants, by a task that offlines a
  * block of ordinary memory in which a page is pinned: Linux tries that until a signal comes.
  */
+#include "maps.h"
 #include "pages.h"
 #include "suite.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,18 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KNOBS "/sys/kernel/mm/squeezy/"
 #define BLOCKS "/sys/devices/system/memory/"
 #define PAGE 4096ul
-
-static void set_knob(const char *name, unsigned int value)
-{
-	char path[64], text[16];
-
-	snprintf(path, sizeof(path), KNOBS "%s", name);
-	snprintf(text, sizeof(text), "%u", value);
-	CHECK_MSG(write_file(path, text, 0) == 0, "%s = %s", name, text);
-}
 
 /* As a boot begins, but for what is kept and made ahead. */
 static void begin_with(unsigned int kept)
@@ -40,19 +30,9 @@ static void begin_with(unsigned int kept)
 		wait_state(i, i < kept ? "parked" : "absent");
 }
 
-static unsigned int count_state(const char *state)
-{
-	unsigned int n = 0;
-
-	for (unsigned int i = 0; i < partition_count; i++)
-		n += has_state(i, state);
-	return n;
-}
-
 /* The file that offlines the memory block of a page, which stays pinned by a pipe. */
-static void pin_block(char *ret_path, size_t size)
+static void pin_block(int pipe_ends[2], char *ret_path, size_t size)
 {
-	static int pipe_ends[2];
 	char *mem = map_anon(PAGE), text[32];
 	struct iovec iov = { mem, PAGE };
 
@@ -63,9 +43,10 @@ static void pin_block(char *ret_path, size_t size)
 	snprintf(ret_path, size, BLOCKS "memory%llu/state", (unsigned long long)(pfn_of(mem) * PAGE / strtoull(text, NULL, 16)));
 }
 
+/* Does not end by itself. */
 static void offline(void *path)
 {
-	CHECK_MSG(write_file(path, "offline", 0) == -EINTR, "%s", (char *)path);
+	CHECK_MSG(false, "%s: offline is answered %d", (char *)path, write_file(path, "offline", 0));
 }
 
 static bool is_going(void *path)
@@ -75,14 +56,14 @@ static bool is_going(void *path)
 	return !read_file(path, text, sizeof(text)) && !strcmp(text, "going-offline");
 }
 
-struct turn {
+struct wanted {
 	const char *state;
 	unsigned int count;
 };
 
 static bool state_counts(void *arg)
 {
-	struct turn *t = arg;
+	struct wanted *t = arg;
 
 	return count_state(t->state) == t->count;
 }
@@ -90,13 +71,14 @@ static bool state_counts(void *arg)
 /* Partition 0 gets its memory and returns it while another's map is being made or removed, which cannot end before we let it. */
 static void populate_beside(const char *state, unsigned int keep_first, unsigned int keep_then)
 {
-	struct turn one = { state, 1 };
+	struct wanted one = { state, 1 };
 	char path[96];
+	int pipe_ends[2];
 	uint64_t worked;
 	pid_t holder;
 
 	begin_with(keep_first);
-	pin_block(path, sizeof(path));
+	pin_block(pipe_ends, path, sizeof(path));
 	holder = start_in(NULL, offline, path);
 	CHECK_MSG(wait_until(is_going, path, 20000), "%s", path);
 	worked = counter("maps_made") + counter("maps_removed");
@@ -112,11 +94,13 @@ static void populate_beside(const char *state, unsigned int keep_first, unsigned
 	CHECK(count_state(state) == 1);
 	CHECK(counter("maps_made") + counter("maps_removed") == worked);
 	kill(holder, SIGINT);
-	waitpid(holder, NULL, 0);
+	/* It was at it until now. */
+	CHECK(WTERMSIG(wait_for(holder)) == SIGINT);
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
 	for (unsigned int i = 0; i < partition_count; i++)
 		wait_state(i, i < keep_then ? "parked" : "absent");
-	begin_with(0);
-	set_knob("keep_memmap", partition_count);
+	forget_maps();
 }
 
 static void test_populate_while_mapping(void)

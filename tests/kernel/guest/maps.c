@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Memory maps: kept, made ahead, removed, made again, refused; and nobody else's business. */
+#include "maps.h"
 #include "suite.h"
 
 #include <dirent.h>
@@ -15,7 +16,7 @@
 #define INJECT "/sys/kernel/debug/notifier-error-inject/memory/actions/"
 #define MEMORY "/sys/devices/system/memory"
 
-static void set_knob(const char *name, unsigned int value)
+void set_knob(const char *name, unsigned int value)
 {
 	char path[64], text[16];
 
@@ -25,7 +26,7 @@ static void set_knob(const char *name, unsigned int value)
 }
 
 /* The state that a boot begins with, and every test here ends with. */
-static void forget_maps(void)
+void forget_maps(void)
 {
 	set_knob("prepare_memmap", 0);
 	populate(0);
@@ -36,6 +37,15 @@ static void forget_maps(void)
 }
 
 /* A map made ahead costs no request, and the first populate is then like a later one. */
+unsigned int count_state(const char *state)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < partition_count; i++)
+		n += has_state(i, state);
+	return n;
+}
+
 static void test_prepare(void)
 {
 	uint64_t made, first, parked, requests;
@@ -272,15 +282,6 @@ const struct test maps_tests[] = {
 	{ NULL, NULL },
 };
 
-static bool any_is(const char *state)
-{
-	bool any = false;
-
-	for (unsigned int i = 1; i < partition_count; i++)
-		any |= has_state(i, state);
-	return any;
-}
-
 static bool has_failed(void *before)
 {
 	return counter("map_failures") > *(uint64_t *)before;
@@ -297,7 +298,7 @@ static bool all_returned(void *arg)
 
 static bool any_populated(void *arg)
 {
-	return has_state(0, "populated") || any_is("populated");
+	return count_state("populated") > 0;
 }
 
 /* A map that cannot be made: nothing stays plugged, which the host sees, and it is made later without anybody's help. */
