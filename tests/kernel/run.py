@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -43,12 +44,12 @@ class Variant:
     """One boot: kernel command line, words that the log must hold, suites to run, and what the machine has."""
 
     def __init__(self, cmdline, expected="", suites="off", memory_mib=512, qemu=(), block="2M", needs=(), seconds=BOOT_SECONDS,
-                 backend="memory-backend-ram", disk_mib=0, on_debug=True, must_fail="", allowed=(),
+                 backend="memory-backend-ram", disk=None, on_debug=True, must_fail="", allowed=(),
                  size=PARTITION, count=PARTITIONS, reboot=False):
-        """on_debug: also on a debug kernel. must_fail: words of the failure that this boot must have. allowed: splats that it may have."""
+        """disk: a disk with one file of so many MiB of random bytes, or "boot" for one with the kernel and the initramfs. on_debug: also on a debug kernel. must_fail: words of the failure that this boot must have. allowed: splats that it may have."""
         self.cmdline, self.expected, self.suites, self.memory_mib = cmdline, expected, suites, memory_mib
         self.qemu, self.block, self.needs, self.seconds = list(qemu), block, needs, seconds
-        self.backend, self.disk_mib, self.on_debug, self.must_fail, self.allowed = backend, disk_mib, on_debug, must_fail, allowed
+        self.backend, self.disk, self.on_debug, self.must_fail, self.allowed = backend, disk, on_debug, must_fail, allowed
         self.size, self.count, self.reboot = size, count, reboot
 
     @property
@@ -81,7 +82,7 @@ VARIANTS = {
     "reporting": Variant(LAYOUT, WITH, "reporting", backend=MEMFD, qemu=["-device", "virtio-balloon-pci,free-page-reporting=on"]),
     "walkers": Variant(LAYOUT, WITH, "walkers,hugetlb,pins", backend=MEMFD, seconds=900,
                        needs=("PROC_KCORE", "IDLE_PAGE_TRACKING", "DAMON_PADDR", "DAMON_SYSFS", "HUGETLBFS", "GUP_TEST")),
-    "shared": Variant(LAYOUT, WITH, "shared", disk_mib=320),
+    "shared": Variant(LAYOUT, WITH, "shared", disk=320),
     "hostile": Variant(LAYOUT, WITH, "holders,late-tasks,poison", needs=("MEMORY_FAILURE",), seconds=900),
     "full": Variant(LAYOUT + " psi=1", WITH, "full,reclaim"),
     "stress": Variant(LAYOUT, WITH, "stress", seconds=600),
@@ -117,6 +118,9 @@ VARIANTS = {
     "driver-kdump": Variant(LAYOUT + " elfcorehdr=0x4000000000", "left to the stock driver", "driver-none", needs=("PROC_VMCORE",)),
     "driver-power": Variant(LAYOUT, WITH, "driver-power", needs=("SUSPEND",)),
     "driver-reboot": Variant(LAYOUT, WITH, "driver-reboot", reboot=True),
+    "driver-kexec": Variant(LAYOUT, WITH, "kexec", backend=MEMFD, disk="boot", needs=("KEXEC_FILE",)),
+    "driver-crash": Variant(LAYOUT + " crashkernel=256M", WITH, "crash", backend=MEMFD, disk="boot", memory_mib=1024,
+                            needs=("KEXEC_FILE", "PROC_VMCORE"), allowed=("Kernel panic - not syncing: sysrq triggered crash",)),
     "waiting": Variant(LAYOUT, WITH, "waiting,delegation"),
     "moving": Variant(LAYOUT, WITH, "moving", needs=("SQUEEZY_DEBUG",)),
     "injected": Variant(LAYOUT, WITH, "injected,freezing", needs=("FAIL_PAGE_ALLOC", "PM_DEBUG")),
@@ -158,13 +162,17 @@ def make_initramfs(path):
         f.write(entry("TRAILER!!!", 0))
 
 
-def make_disk(path, mib):
-    """A read-only disk for the guest: an erofs with one file of random bytes."""
+def make_disk(path, disk, kernel, initramfs):
+    """A read-only disk for the guest: an erofs with what Variant.disk says."""
     folder = path + ".files"
     os.makedirs(folder)
-    with open(os.path.join(folder, "data"), "wb") as f:
-        for _ in range(mib):
-            f.write(os.urandom(MIB))
+    if disk == "boot":
+        shutil.copy(kernel, os.path.join(folder, "kernel"))
+        shutil.copy(initramfs, os.path.join(folder, "initramfs"))
+    else:
+        with open(os.path.join(folder, "data"), "wb") as f:
+            for _ in range(disk):
+                f.write(os.urandom(MIB))
     subprocess.run(["mkfs.erofs", "--quiet", path, folder], check=True, timeout=300)
     return ["-drive", f"file={path},format=raw,if=virtio,readonly=on"]
 
@@ -266,8 +274,8 @@ def run_variant(name, options, initramfs, workdir):
     variant = VARIANTS[name]
     qmp_path = os.path.join(workdir, "qmp")
     command = qemu_command(options.kernel, initramfs, variant, qmp_path, options.append)
-    if variant.disk_mib:
-        command += make_disk(os.path.join(workdir, f"disk-{name}"), variant.disk_mib)
+    if variant.disk:
+        command += make_disk(os.path.join(workdir, f"disk-{name}"), variant.disk, options.kernel, initramfs)
     proc = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, errors="replace")
     timer = threading.Timer(time_limit(options, variant), proc.kill)
     timer.start()
