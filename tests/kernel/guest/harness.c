@@ -236,6 +236,15 @@ void host_qmp(const char *command, const char *arguments)
 	say("@host qmp %s %s", command, arguments);
 }
 
+void mount_disk(const char *where)
+{
+	static const char devices[] = "/devices";
+
+	CHECK(mkdir(devices, 0755) == 0 && mkdir(where, 0755) == 0);
+	CHECK(mount("devtmpfs", devices, "devtmpfs", 0, NULL) == 0);
+	CHECK(mount("/devices/vda", where, "erofs", MS_RDONLY, NULL) == 0);
+}
+
 static bool all_plugged(void *arg)
 {
 	unsigned int *wanted = arg, plugged = 0;

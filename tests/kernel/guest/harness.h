@@ -47,6 +47,9 @@ void host_qmp(const char *command, const char *arguments);
 /* Asks run.py something that only the host can see or do, and waits for the number it answers. */
 uint64_t host_ask(const char *question);
 
+/* The read-only disk of boots that have one (Variant.disk in run.py). Once a boot. */
+void mount_disk(const char *where);
+
 /* Waits (at most 20 s) until a partition is in a state; CHECKs that it gets there. */
 void wait_state(unsigned int id, const char *state);
 bool has_state(unsigned int id, const char *state);

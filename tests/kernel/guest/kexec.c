@@ -3,6 +3,7 @@
  * Another kernel takes over while memory is plugged: by kexec, and after a crash. The disk of these boots has the kernel and this
  * program's initramfs; what the next kernel has to know is on its command line.
  */
+#include "pages.h"
 #include "suite.h"
 
 #include <elf.h>
@@ -14,9 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/reboot.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -76,30 +75,13 @@ static void load(const char *next_suites, const char *more, unsigned long flags)
 	char ours[2048], line[2048];
 	size_t n;
 
-	mkdir(DISK, 0755);
-	CHECK(mount("/dev/vda", DISK, "erofs", MS_RDONLY, NULL) == 0);
+	mount_disk(DISK);
 	CHECK(read_file("/proc/cmdline", ours, sizeof(ours)) == 0);
 	n = (size_t)snprintf(line, sizeof(line), "suites=%s %s", next_suites, more);
 	for (char *rest = NULL, *word = strtok_r(ours, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
 		if (strncmp(word, "suites=", 7) && strncmp(word, "crashkernel=", 12))
 			n += (size_t)snprintf(line + n, sizeof(line) - n, " %s", word);
 	CHECK(syscall(SYS_kexec_file_load, open_disk("kernel"), open_disk("initramfs"), n + 1, line, flags) == 0);
-}
-
-/* Where partition 0 is, from "4000000000-... : squeezy" of /proc/iomem. */
-static uint64_t region_start(void)
-{
-	FILE *f = fopen("/proc/iomem", "re");
-	uint64_t start = 0;
-	char line[256];
-
-	CHECK(f);
-	while (!start && fgets(line, sizeof(line), f))
-		if (strstr(line, " : squeezy\n"))
-			start = strtoull(line, NULL, 16);
-	fclose(f);
-	CHECK(start);
-	return start;
 }
 
 /* The device still has everything plugged that the first kernel used. The next one begins anew, with clean memory. */
@@ -150,10 +132,12 @@ const struct test kexec_next_tests[] = {
 /* An instance runs, another partition is parked; the kernel panics. */
 static void test_crash(void)
 {
+	uint64_t first, last;
 	char more[128];
 
 	prepare();
-	snprintf(more, sizeof(more), "nr_cpus=1 region=%#lx,%zu", region_start(), partition_bytes);
+	CHECK(iomem_region("squeezy", 0, &first, &last));
+	snprintf(more, sizeof(more), "nr_cpus=1 region=%#lx,%zu", first * PAGE, partition_bytes);
 	load("crash-dump", more, KEXEC_FILE_ON_CRASH);
 	fflush(stdout);
 	write_file("/proc/sysrq-trigger", "c", 0);

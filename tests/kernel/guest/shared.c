@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -69,9 +68,7 @@ static void mount_image(void)
 	static bool mounted;
 
 	if (!mounted) {
-		CHECK(mkdir("/devices", 0755) == 0 && mkdir("/image", 0755) == 0);
-		CHECK(mount("devtmpfs", "/devices", "devtmpfs", 0, NULL) == 0);
-		CHECK(mount("/devices/vda", "/image", "erofs", MS_RDONLY, NULL) == 0);
+		mount_disk("/image");
 		mounted = true;
 	}
 	resize_shared(SHARED_BYTES);
