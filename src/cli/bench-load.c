@@ -187,7 +187,14 @@ int load_start(struct load *load, struct event_base *base, const struct bench_op
 	};
 	int r;
 
-	*load = (struct load){ .base = base, .backend = backend, .size_bytes = size_bytes, .n = o->instances, .guest_thp = o->guest_thp };
+	*load = (struct load){
+		.base = base,
+		.backend = backend,
+		.size_bytes = size_bytes,
+		.n = o->instances,
+		.guest_thp = o->guest_thp,
+		.host_4k = o->host_4k,
+	};
 	r = vm_boot(base, &config, &load->vm, err);
 	if (!r)
 		r = set_units(load, load->n, err);

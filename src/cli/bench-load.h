@@ -32,6 +32,7 @@ struct load {
 	uint64_t size_bytes;		/* limit of an instance = partition */
 	unsigned int n;
 	bool guest_thp;
+	bool host_4k;
 	struct load_instance instances[BENCH_MAX_INSTANCES];
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "cli/bench-actors.h"
+#include "cli/bench-madvise.h"
 #include "vm/sync.h"
 
 #define WARM_UP_MS 150		/* the others run this long before the reclaim */
@@ -19,6 +20,7 @@
 /* What is known while a reclaim is under way. */
 struct reclaim {
 	struct load *load;
+	enum reclaim_schedule schedule;
 	struct actors actors;
 	struct vm_result end;
 	struct vm_resize_result shrink;
@@ -29,6 +31,11 @@ struct reclaim {
 const char *reclaim_method(enum vm_backend backend)
 {
 	return backend == VM_SQUEEZY ? "squeezy" : "virtio-mem";
+}
+
+const char *reclaim_schedule_name(enum reclaim_schedule schedule)
+{
+	return schedule == RECLAIM_WITH_KILL ? "with the kill" : "after the end";
 }
 
 static double span_ms(uint64_t from_ns, uint64_t to_ns)
@@ -61,8 +68,8 @@ static int read_migrated(struct load *load, uint64_t *ret, struct err *err)
 	return r;
 }
 
-/* Span in which the guest owned the memory that nobody used. */
-static int read_guest_ms(struct load *load, int partition, double *ret, struct err *err)
+/* Span between two events of a partition's end, by the guest's clock. */
+static int read_guest_ms(struct load *load, int partition, const char *from, double *ret, struct err *err)
 {
 	struct vm_result memory = { 0 };
 	const json_t *list, *one;
@@ -72,10 +79,10 @@ static int read_guest_ms(struct load *load, int partition, double *ret, struct e
 		return r;
 	list = json_object_get(json_object_get(memory.body, "squeezy"), "partitions");
 	one = json_array_get(list, (size_t)partition);
-	if (partition < 0 || !number(one, "drain_start_ns") || number(one, "returned_ns") < number(one, "drain_start_ns"))
-		r = err_set(err, EPROTO, "the guest reports no drain and return of partition %d", partition);
+	if (partition < 0 || !number(one, from) || number(one, "returned_ns") < number(one, from))
+		r = err_set(err, EPROTO, "the guest reports no %s and return of partition %d", from, partition);
 	else
-		*ret = span_ms(number(one, "drain_start_ns"), number(one, "returned_ns"));
+		*ret = span_ms(number(one, from), number(one, "returned_ns"));
 	vm_result_clear(&memory);
 	return r;
 }
@@ -85,11 +92,12 @@ static int ask(struct reclaim *c, const char *victim_id, struct err *err)
 	struct load *load = c->load;
 	int r = vm_container_delete(load->vm, victim_id, END_MS, vm_result_into(&c->end), err);
 
-	if (r)
-		return r;
-	r = vm_wait(load->base, &c->end, err);
+	if (!r && c->schedule == RECLAIM_AFTER_END)
+		r = vm_wait(load->base, &c->end, err);
 	if (!r)
 		r = vm_set_requested(load->vm, load->n - 1, RESIZE_MS, vm_resize_into(&c->shrink), err);
+	if (!r && c->schedule == RECLAIM_WITH_KILL)
+		r = vm_wait(load->base, &c->end, err);
 	return r ? r : vm_wait_resize(load->base, &c->shrink, err);
 }
 
@@ -128,8 +136,34 @@ static int take_back(struct reclaim *c, const char *victim_id, struct reclaim_sa
 	s->reclaim_ms = span_ms(c->shrink.resize.asked_ns, c->shrink.resize.reached_ns);
 	s->guest_ms = s->reclaim_ms;
 	if (c->load->backend == VM_SQUEEZY)
-		r = read_guest_ms(c->load, (int)number(c->end.body, "partition"), &s->guest_ms, err);
+		r = read_guest_ms(c->load, (int)number(c->end.body, "partition"), "drain_start_ns", &s->guest_ms, err);
+	if (!r && c->schedule == RECLAIM_WITH_KILL)
+		r = read_guest_ms(c->load, (int)number(c->end.body, "partition"), "released_ns", &s->reclaim_ms, err);
 	return r;
+}
+
+/* What the host needs for its own memory while both of its CPUs have other work. Our calls wait meanwhile: their times do not count. */
+static int measure_busy_madvise(const struct reclaim *c, struct reclaim_sample *s, struct err *err)
+{
+	struct madvise_sample host;
+	int r = madvise_measure(c->load->size_bytes, !c->load->host_4k, &host, err);
+
+	if (r)
+		return r;
+	s->busy_madvise_ms = host.ms;
+	s->madvise_thp_bytes = host.thp_bytes;
+	return 0;
+}
+
+static double worst_call_ms(const struct actors *actors)
+{
+	double worst = 0;
+
+	for (unsigned int i = 0; i < actors->n; i++) {
+		if (actors->list[i].worst_ms > worst)
+			worst = actors->list[i].worst_ms;
+	}
+	return worst;
 }
 
 static int look_before(struct reclaim *c, unsigned int victim, struct reclaim_sample *s, struct err *err)
@@ -163,7 +197,8 @@ static int measure(struct reclaim *c, unsigned int victim, struct reclaim_sample
 	return r;
 }
 
-int reclaim_once(struct load *load, unsigned int victim, unsigned int writers, struct reclaim_sample *ret, struct err *err)
+int reclaim_once(struct load *load, enum reclaim_schedule schedule, unsigned int victim, unsigned int writers, struct reclaim_sample *ret,
+		 struct err *err)
 {
 	struct reclaim *c = calloc(1, sizeof(*c));
 	struct reclaim_sample s = { 0 };
@@ -172,17 +207,17 @@ int reclaim_once(struct load *load, unsigned int victim, unsigned int writers, s
 	if (!c)
 		return err_set(err, ENOMEM, "bench: out of memory");
 	c->load = load;
+	c->schedule = schedule;
 	actors_start(&c->actors, load, victim, writers);
 	vm_sleep(load->base, WARM_UP_MS);
 	r = measure(c, victim, &s, err);
+	s.worst_call_ms = worst_call_ms(&c->actors);
+	if (!r)
+		r = measure_busy_madvise(c, &s, err);
 	stopped = actors_stop(&c->actors, r ? 0 : ANSWER_WAIT_MS, r ? NULL : err);
 	r = r ? r : stopped;
 	s.others = c->actors.n;
 	s.answering = actors_answering(&c->actors);
-	for (unsigned int i = 0; i < c->actors.n; i++) {
-		if (c->actors.list[i].worst_ms > s.worst_call_ms)
-			s.worst_call_ms = c->actors.list[i].worst_ms;
-	}
 	vm_result_clear(&c->end);
 	free(c);
 	if (!r)

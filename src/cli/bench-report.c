@@ -38,7 +38,8 @@ static uint64_t series_migrated(const struct reclaim_series *series)
 static const struct reclaim_series *find(const struct reclaim_report *report, enum vm_backend backend, uint64_t size_bytes)
 {
 	for (unsigned int i = 0; i < report->n_series; i++) {
-		if (report->series[i]->backend == backend && report->series[i]->size_bytes == size_bytes)
+		if (report->series[i]->backend == backend && report->series[i]->schedule == RECLAIM_AFTER_END &&
+		    report->series[i]->size_bytes == size_bytes)
 			return report->series[i];
 	}
 	return NULL;
@@ -110,9 +111,20 @@ static bool sample_fell(const struct reclaim_sample *s)
 	return s->resident_after_bytes + s->touched_bytes / 100 * FALL_PERCENT <= s->resident_before_bytes;
 }
 
+static const char *series_name(const struct reclaim_series *series)
+{
+	return series->schedule == RECLAIM_AFTER_END ? reclaim_method(series->backend) : "squeezy (with the kill)";
+}
+
+/* Those that are compared with a baseline. */
+static bool is_ours(const struct reclaim_series *series)
+{
+	return series->backend == VM_SQUEEZY && series->schedule == RECLAIM_AFTER_END;
+}
+
 static void judge_series(const struct reclaim_series *series, struct verdict *v)
 {
-	const char *name = reclaim_method(series->backend);
+	const char *name = series_name(series);
 	unsigned int mib = (unsigned int)(series->size_bytes >> 20);
 	bool touched = true, fell = true, answered = true;
 	uint64_t migrated = series_migrated(series);
@@ -146,9 +158,9 @@ void report_judge(const struct reclaim_report *report, struct verdict *ret)
 		const struct reclaim_series *s = report->series[i];
 		double ratio = report_ratio(report, s->size_bytes);
 
-		judge(&v, s->n >= REPORT_MIN_SAMPLES, "%s %u MiB: at least %d samples (%u)", reclaim_method(s->backend),
+		judge(&v, s->n >= REPORT_MIN_SAMPLES, "%s %u MiB: at least %d samples (%u)", series_name(s),
 		      (unsigned int)(s->size_bytes >> 20), REPORT_MIN_SAMPLES, s->n);
-		if (report->against && !report->host_4k && s->backend == VM_SQUEEZY)
+		if (report->against && !report->host_4k && is_ours(s))
 			judge(&v, ratio >= REPORT_MIN_RATIO, "%u MiB: at least %.0f times faster than virtio-mem (%.0f)",
 			      (unsigned int)(s->size_bytes >> 20), REPORT_MIN_RATIO, ratio);
 	}
@@ -193,8 +205,8 @@ static json_t *bytes_array(const struct reclaim_series *series, size_t offset)
 static json_t *series_json(const struct reclaim_series *s)
 {
 	struct stats stats = series_stats(s, MS(reclaim_ms));
-	json_t *one = json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:f}", "method", reclaim_method(s->backend), "size_bytes",
-				(json_int_t)s->size_bytes, "median_ms", stats.median, "p99_ms", stats.p99, "min_ms", stats.min, "max_ms",
+	json_t *one = json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f}", "method", reclaim_method(s->backend), "schedule",
+				reclaim_schedule_name(s->schedule), "size_bytes", (json_int_t)s->size_bytes, "median_ms", stats.median, "p99_ms", stats.p99, "min_ms", stats.min, "max_ms",
 				stats.max, "mad_ms", stats.mad);
 
 	json_object_set_new(one, "samples_ms", double_array(s, MS(reclaim_ms)));
@@ -203,6 +215,7 @@ static json_t *series_json(const struct reclaim_series *s)
 	json_object_set_new(one, "guest_ms", double_array(s, MS(guest_ms)));
 	json_object_set_new(one, "host_free_ms", double_array(s, MS(host_free_ms)));
 	json_object_set_new(one, "host_madvise_ms", double_array(s, MS(host_madvise_ms)));
+	json_object_set_new(one, "busy_madvise_ms", double_array(s, MS(busy_madvise_ms)));
 	json_object_set_new(one, "worst_call_ms", double_array(s, MS(worst_call_ms)));
 	json_object_set_new(one, "pages_migrated", json_integer((json_int_t)series_migrated(s)));
 	json_object_set_new(one, "host_resident_before_bytes", bytes_array(s, MS(resident_before_bytes)));
@@ -219,7 +232,7 @@ static json_t *ratios_json(const struct reclaim_report *report)
 	for (unsigned int i = 0; report->against && i < report->n_series; i++) {
 		uint64_t size = report->series[i]->size_bytes;
 
-		if (report->series[i]->backend == VM_SQUEEZY)
+		if (is_ours(report->series[i]))
 			json_array_append_new(ratios, json_pack("{s:I, s:s, s:f}", "size_bytes", (json_int_t)size, "against", "virtio-mem",
 								"median_ratio", report_ratio(report, size)));
 	}
@@ -241,10 +254,11 @@ static json_t *goals_json(const struct reclaim_report *report)
 
 		if (s->backend != VM_SQUEEZY)
 			continue;
-		json_array_append_new(goals, json_pack("{s:I, s:f, s:f, s:f, s:f}", "size_bytes", (json_int_t)s->size_bytes, "ratio",
-						       report_ratio(report, s->size_bytes), "ratio_goal", REPORT_RATIO_GOAL,
-						       "beyond_madvise_ms", beyond_madvise_ms(s), "beyond_madvise_goal_ms",
-						       REPORT_MADVISE_GOAL_MS));
+		json_array_append_new(goals, json_pack("{s:I, s:s, s:f, s:f, s:f, s:f}", "size_bytes", (json_int_t)s->size_bytes,
+						       "schedule", reclaim_schedule_name(s->schedule), "ratio",
+						       is_ours(s) ? report_ratio(report, s->size_bytes) : 0.0, "ratio_goal",
+						       REPORT_RATIO_GOAL, "beyond_madvise_ms", beyond_madvise_ms(s),
+						       "beyond_madvise_goal_ms", REPORT_MADVISE_GOAL_MS));
 	}
 	return goals;
 }
@@ -280,7 +294,8 @@ static void table_row(const struct reclaim_series *s, FILE *out)
 	struct stats reclaim = series_stats(s, MS(reclaim_ms));
 	double mib = 1 << 20;
 
-	fprintf(out, "%-10s %5llu MiB %9.1f %9.1f %9.1f %9.1f %9.1f %9.1f %9.1f %10llu %9.0f\n", reclaim_method(s->backend),
+	fprintf(out, "%-24s %5llu MiB %9.1f %9.1f %9.1f %9.1f %9.1f %9.1f %9.1f %10llu %9.0f\n",
+		series_name(s),
 		(unsigned long long)s->size_bytes >> 20, reclaim.median, reclaim.min, reclaim.p99, series_stats(s, MS(end_ms)).median,
 		series_stats(s, MS(from_kill_ms)).median,
 		series_stats(s, MS(guest_ms)).median, series_stats(s, MS(host_free_ms)).median, (unsigned long long)series_migrated(s),
@@ -292,12 +307,12 @@ void report_table(const struct reclaim_report *report, const struct verdict *ver
 	fprintf(out, "Reclaim of one of %u loaded instances, %u others writing. %s, guest kernel %s, host huge pages %s.\n",
 		report->instances, report->writers, report->kvm ? "KVM" : "TCG (software emulation: ratios mean something, milliseconds little)",
 		report->kernel, report_host_thp(report) ? "on" : report->host_4k ? "off, as asked" : "off");
-	fprintf(out, "%-10s %9s %9s %9s %9s %9s %9s %9s %9s %10s %9s\n", "method", "size", "median ms", "min ms", "p99 ms", "end ms",
+	fprintf(out, "%-24s %9s %9s %9s %9s %9s %9s %9s %9s %10s %9s\n", "method", "size", "median ms", "min ms", "p99 ms", "end ms",
 		"from kill", "guest ms", "host free", "migrated", "MiB back");
 	for (unsigned int i = 0; i < report->n_series; i++)
 		table_row(report->series[i], out);
 	for (unsigned int i = 0; report->against && i < report->n_series; i++) {
-		if (report->series[i]->backend == VM_SQUEEZY)
+		if (is_ours(report->series[i]))
 			fprintf(out, "%llu MiB: %.0f times faster than virtio-mem (medians)\n",
 				(unsigned long long)report->series[i]->size_bytes >> 20, report_ratio(report, report->series[i]->size_bytes));
 	}
@@ -305,8 +320,10 @@ void report_table(const struct reclaim_report *report, const struct verdict *ver
 		const struct reclaim_series *s = report->series[i];
 
 		if (s->backend == VM_SQUEEZY)
-			fprintf(out, "%llu MiB: the host's own madvise of as much takes %.1f ms: reclaim is %.1f ms longer (goal: at most %.0f)\n",
-				(unsigned long long)s->size_bytes >> 20, series_stats(s, MS(host_madvise_ms)).median, beyond_madvise_ms(s),
+			fprintf(out, "%llu MiB: the host's own madvise of as much takes %.1f ms (%.1f while the others work): reclaim asked for "
+				"%s is %.1f ms longer (goal: at most %.0f)\n",
+				(unsigned long long)s->size_bytes >> 20, series_stats(s, MS(host_madvise_ms)).median,
+				series_stats(s, MS(busy_madvise_ms)).median, reclaim_schedule_name(s->schedule), beyond_madvise_ms(s),
 				REPORT_MADVISE_GOAL_MS);
 	}
 	for (unsigned int i = 0; i < verdict->n; i++)

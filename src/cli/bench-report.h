@@ -8,7 +8,7 @@
 
 #include "cli/bench-reclaim.h"
 
-#define REPORT_MAX_SERIES (2 * BENCH_MAX_SIZES)
+#define REPORT_MAX_SERIES (3 * BENCH_MAX_SIZES)
 #define REPORT_MIN_RATIO 100.0
 /* Times are compared, never judged: these two are printed beside what was measured. */
 #define REPORT_RATIO_GOAL 300.0
@@ -25,10 +25,10 @@ struct reclaim_report {
 	char kernel[80];		/* release of the guest kernel, the same on both sides */
 	unsigned int instances, writers;
 	unsigned int n_series;
-	struct reclaim_series *series[REPORT_MAX_SERIES];	/* per size: squeezy, then virtio-mem if there is one */
+	struct reclaim_series *series[REPORT_MAX_SERIES];	/* per size: squeezy, its other schedule, virtio-mem if there is one */
 };
 
-#define VERDICT_MAX 64
+#define VERDICT_MAX 160
 
 /* Everything that must hold, and whether it did. */
 struct verdict {

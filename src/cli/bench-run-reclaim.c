@@ -10,11 +10,11 @@
 #include "cli/bench-madvise.h"
 #include "cli/bench-report.h"
 
-/* Two VMs that live at the same time, and what is measured on them. */
+/* Two VMs that live at the same time, and what is measured on them: ours in both schedules, the stock driver's in one. */
 struct pair {
 	struct load loads[2];
-	struct reclaim_series *series[2];
-	unsigned int n;
+	struct reclaim_series *series[3];
+	unsigned int n, n_series;
 };
 
 static void say(const struct bench_options *o, const char *text, uint64_t size_bytes)
@@ -23,18 +23,30 @@ static void say(const struct bench_options *o, const char *text, uint64_t size_b
 		fprintf(stderr, "# %llu MiB: %s\n", (unsigned long long)size_bytes >> 20, text);
 }
 
+static int add_series(struct pair *pair, enum vm_backend backend, enum reclaim_schedule schedule, uint64_t size_bytes, struct err *err)
+{
+	struct reclaim_series *series = calloc(1, sizeof(*series));
+
+	if (!series)
+		return err_set(err, ENOMEM, "out of memory");
+	series->backend = backend;
+	series->schedule = schedule;
+	series->size_bytes = size_bytes;
+	pair->series[pair->n_series++] = series;
+	return 0;
+}
+
 static int start_side(struct pair *pair, unsigned int side, const struct bench_options *o, struct event_base *base, uint64_t size_bytes,
 		      const char *dir, struct err *err)
 {
 	enum vm_backend backend = side ? VM_VIRTIO_MEM : VM_SQUEEZY;
 	char sub[256];
-	int r;
+	int r = add_series(pair, backend, RECLAIM_AFTER_END, size_bytes, err);
 
-	pair->series[side] = calloc(1, sizeof(*pair->series[side]));
-	if (!pair->series[side])
-		return err_set(err, ENOMEM, "out of memory");
-	pair->series[side]->backend = backend;
-	pair->series[side]->size_bytes = size_bytes;
+	if (!r && backend == VM_SQUEEZY)
+		r = add_series(pair, backend, RECLAIM_WITH_KILL, size_bytes, err);
+	if (r)
+		return r;
 	snprintf(sub, sizeof(sub), "%s/%s-%llu", dir, reclaim_method(backend), (unsigned long long)size_bytes >> 20);
 	say(o, reclaim_method(backend), size_bytes);
 	r = load_start(&pair->loads[side], base, o, backend, size_bytes, sub, err);
@@ -43,30 +55,31 @@ static int start_side(struct pair *pair, unsigned int side, const struct bench_o
 	return r;
 }
 
-/* Sample k of one side, and right before it what the host needs for as much of its own memory. */
-static int sample_side(struct pair *pair, unsigned int side, const struct bench_options *o, unsigned int k, struct err *err)
+/* Sample k of a series, and right before it what the host needs for as much of its own memory. */
+static int sample_series(struct pair *pair, unsigned int i, const struct bench_options *o, unsigned int k, struct err *err)
 {
-	struct reclaim_series *series = pair->series[side];
+	struct reclaim_series *series = pair->series[i];
+	struct load *load = &pair->loads[series->backend == VM_SQUEEZY ? 0 : 1];
 	struct madvise_sample host;
 	int r = madvise_measure(series->size_bytes, !o->host_4k, &host, err);
 
 	if (!r)
-		r = reclaim_once(&pair->loads[side], k % o->instances, o->writers, &series->samples[k], err);
+		r = reclaim_once(load, series->schedule, k % o->instances, o->writers, &series->samples[k], err);
 	if (r)
 		return r;
 	series->samples[k].host_madvise_ms = host.ms;
-	series->samples[k].madvise_thp_bytes = host.thp_bytes;
+	series->samples[k].madvise_thp_bytes += host.thp_bytes;
 	series->n = k + 1;
 	return 0;
 }
 
-/* Sample k on each side, never both at once. Victims change, so that in the baseline no instance's memory stays together. */
+/* Sample k of each series, never two at once. Victims change, so that in the baseline no instance's memory stays together. */
 static int sample_pair(struct pair *pair, const struct bench_options *o, unsigned int k, struct err *err)
 {
 	int r = 0;
 
-	for (unsigned int side = 0; !r && side < pair->n; side++)
-		r = sample_side(pair, side, o, k, err);
+	for (unsigned int i = 0; !r && i < pair->n_series; i++)
+		r = sample_series(pair, i, o, k, err);
 	return r;
 }
 
@@ -97,11 +110,10 @@ static int run_size(struct reclaim_report *report, const struct bench_options *o
 		r = sample_pair(pair, o, k, err);
 	for (unsigned int side = 0; !r && side < pair->n; side++)
 		r = load_verify(&pair->loads[side], err);
-	for (unsigned int side = 0; pair && side < 2; side++) {
+	for (unsigned int side = 0; pair && side < 2; side++)
 		load_stop(&pair->loads[side]);
-		if (pair->series[side])
-			report->series[report->n_series++] = pair->series[side];
-	}
+	for (unsigned int k = 0; pair && k < pair->n_series; k++)
+		report->series[report->n_series++] = pair->series[k];
 	free(pair);
 	return r;
 }

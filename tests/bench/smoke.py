@@ -34,7 +34,7 @@ def bench(*options):
 
 def check_shape(report):
     verdict(report["accel"] in ("tcg", "kvm") and report["kernel"], "the report says accelerator and kernel", report)
-    verdict([r["method"] for r in report["results"]] == ["squeezy", "virtio-mem"], "both methods were measured", report["results"])
+    verdict([r["method"] for r in report["results"]] == ["squeezy", "squeezy", "virtio-mem"], "both methods were measured", report["results"])
     lengths = {len(result[key]) for result in report["results"] for key in PER_SAMPLE}
     verdict(lengths == {1}, "one value per sample", lengths)
     verdict(len(report["ratios"]) == 1 and report["ratios"][0]["median_ratio"] > 0, "one ratio", report["ratios"])
@@ -47,7 +47,7 @@ def check_counts(report):
     verdict(ours["touched_bytes"] >= 0.9 * ours["size_bytes"], "the instance had written 90 % of its limit", ours)
     verdict(fell >= 0.95 * ours["touched_bytes"], "the host's resident size fell by what was written", ours)
     answering = [m for m in report["must_hold"] if "answered" in m["what"]]
-    verdict(len(answering) == 2 and all(m["held"] for m in answering), "the other instances answered", answering)
+    verdict(len(answering) == 3 and all(m["held"] for m in answering), "the other instances answered", answering)
 
 
 def reclaim():

@@ -13,7 +13,7 @@
 #define MIB (1ull << 20)
 #define SIZE (256 * MIB)
 
-static struct reclaim_series ours, stock;
+static struct reclaim_series ours, early, stock;
 static struct reclaim_report report;
 
 static void fill(struct reclaim_series *series, enum vm_backend backend, double ms, uint64_t migrated)
@@ -36,10 +36,12 @@ static void fill(struct reclaim_series *series, enum vm_backend backend, double 
 static int setup(void **state)
 {
 	fill(&ours, VM_SQUEEZY, 8, 0);
+	fill(&early, VM_SQUEEZY, 1, 0);
+	early.schedule = RECLAIM_WITH_KILL;
 	fill(&stock, VM_VIRTIO_MEM, 1998, 50000);
 	report = (struct reclaim_report){
-		.against = true, .gate_ratio = true, .kernel = "6.12.0", .instances = 8, .writers = 2, .n_series = 2,
-		.series = { &ours, &stock },
+		.against = true, .gate_ratio = true, .kernel = "6.12.0", .instances = 8, .writers = 2, .n_series = 3,
+		.series = { &early, &ours, &stock },
 	};
 	return 0;
 }
@@ -109,7 +111,7 @@ static void test_small_host_pages(void **state)
 	report.host_4k = true;
 	assert_false(judged());			/* huge pages all the same */
 	for (unsigned int i = 0; i < ours.n; i++)
-		ours.samples[i].thp_before_bytes = stock.samples[i].thp_before_bytes = 0;
+		ours.samples[i].thp_before_bytes = early.samples[i].thp_before_bytes = stock.samples[i].thp_before_bytes = 0;
 	assert_true(judged());
 	ours.samples[0].reclaim_ms = ours.samples[1].reclaim_ms = ours.samples[2].reclaim_ms = 40;
 	assert_true(judged());			/* the ratio is not judged then */
@@ -127,11 +129,13 @@ static void test_json(void **state)
 	assert_string_equal(json_string_value(json_object_get(json, "accel")), "tcg");
 	assert_int_equal(json_integer_value(json_object_get(json, "instances")), 8);
 	assert_true(json_is_true(json_object_get(json, "host_thp")));
-	first = json_array_get(json_object_get(json, "results"), 0);
+	first = json_array_get(json_object_get(json, "results"), 1);
 	assert_string_equal(json_string_value(json_object_get(first, "method")), "squeezy");
 	assert_int_equal(json_array_size(json_object_get(first, "samples_ms")), 5);
 	assert_int_equal(json_array_size(json_object_get(first, "host_resident_after_bytes")), 5);
 	assert_float_equal(json_real_value(json_object_get(first, "median_ms")), 10, 1e-9);
+	assert_string_equal(json_string_value(json_object_get(first, "schedule")), "after the end");
+	assert_int_equal(json_array_size(json_object_get(json, "ratios")), 1);
 	first = json_array_get(json_object_get(json, "ratios"), 0);
 	assert_float_equal(json_real_value(json_object_get(first, "median_ratio")), 200, 1e-9);
 	json_decref(json);
