@@ -8,7 +8,7 @@ import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIMIT_S = 500
-PER_SAMPLE = ["samples_ms", "guest_ms", "host_free_ms", "host_resident_before_bytes", "host_resident_after_bytes"]
+PER_SAMPLE = ["samples_ms", "guest_ms", "busy_madvise_ms", "host_free_ms", "host_resident_before_bytes", "host_resident_after_bytes"]
 number = 0
 failed = 0
 
