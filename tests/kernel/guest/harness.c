@@ -184,8 +184,16 @@ static bool state_reached(void *arg)
 void wait_state(unsigned int id, const char *state)
 {
 	struct wanted_state w = { id, state };
+	char path[128], now[32], reason[64];
 
-	CHECK_MSG(wait_until(state_reached, &w, STATE_TIMEOUT_MS), "partition %u is not %s", id, state);
+	if (wait_until(state_reached, &w, STATE_TIMEOUT_MS))
+		return;
+	snprintf(path, sizeof(path), SYSFS "/partition%u/state", id);
+	CHECK(read_file(path, now, sizeof(now)) == 0);
+	snprintf(path, sizeof(path), SYSFS "/partition%u/busy_reason", id);
+	CHECK(read_file(path, reason, sizeof(reason)) == 0);
+	CHECK_MSG(false, "partition %u is not %s but %s, %lu KiB missing, busy: %s", id, state, now,
+		  partition_value(id, "missing_bytes") >> 10, reason);
 }
 
 /*

@@ -237,9 +237,12 @@ static void unmap_some(struct squeezy_partition *p)
 	squeezy_mover_kick();
 }
 
+/* jiffies of the last look, as in mover.c. */
+static unsigned long looked_at;
+
 static bool due(struct squeezy_partition *p)
 {
-	return time_after_eq(jiffies, p->not_before);
+	return time_after_eq(looked_at, p->not_before);
 }
 
 /* Its map is of no use at the moment, and nobody is about to use it. */
@@ -323,23 +326,25 @@ static struct squeezy_partition *grab(enum squeezy_state *ret_state)
 /* What waits for its time: a failed removal, or a failed map that was to be made ahead. */
 static unsigned long next_retry(void)
 {
-	unsigned long soonest = MAX_JIFFY_OFFSET;
+	long soonest = MAX_JIFFY_OFFSET;
 	struct squeezy_partition *p;
 
 	spin_lock(&squeezy_lock);
 	for_each_squeezy_partition(p)
 		if ((p->state == SQUEEZY_UNMAPPING || p->state == SQUEEZY_ABSENT) && !due(p))
-			soonest = min(soonest, p->not_before - jiffies);
+			soonest = min(soonest, (long)(p->not_before - jiffies));
 	spin_unlock(&squeezy_lock);
-	return soonest;
+	return max(soonest, 1L);
 }
 
 static void map_work(struct work_struct *work)
 {
+	struct squeezy_partition *p;
 	enum squeezy_state state;
-	struct squeezy_partition *p = grab(&state);
 	unsigned long delay = 0;
 
+	looked_at = jiffies;
+	p = grab(&state);
 	if (!p) {
 		delay = next_retry();
 		if (delay == MAX_JIFFY_OFFSET)

@@ -26,6 +26,12 @@
 static struct task_struct *mover;
 static DECLARE_WAIT_QUEUE_HEAD(mover_wait);
 static bool kicked;
+/*
+ * jiffies of the last look. What was due then has been looked at, and only what
+ * was not has the mover woken later: with the time as it is, a retry that
+ * becomes due between the two would be forgotten.
+ */
+static unsigned long looked_at;
 /* The device has refused a request: no other before then, unless it changes. */
 static unsigned long device_not_before;
 static bool device_changed;
@@ -56,7 +62,7 @@ void squeezy_mover_device_changed(void)
 
 static bool due(struct squeezy_partition *p)
 {
-	return READ_ONCE(p->look_now) || time_after_eq(jiffies, p->not_before);
+	return READ_ONCE(p->look_now) || time_after_eq(looked_at, p->not_before);
 }
 
 static void back_off(struct squeezy_partition *p)
@@ -445,19 +451,24 @@ static bool device_ready(void)
 		return false;
 	if (xchg(&device_changed, false)) {
 		squeezy_device_refresh();
-		device_not_before = jiffies;
+		device_not_before = looked_at;
 	}
-	return squeezy_device_alive() && time_after_eq(jiffies, device_not_before);
+	return squeezy_device_alive() && time_after_eq(looked_at, device_not_before);
 }
 
 /* One partition's worth of work. Returns false if there is none now. */
 static bool move_one(void)
 {
-	bool ready = device_ready(), alive = squeezy_device_alive();
-	unsigned int in = count_in(), wanted = alive ? count_wanted() : in;
-	unsigned int more = wanted - min(wanted, in);
 	struct squeezy_partition *p = NULL;
+	unsigned int in, wanted, more;
+	bool ready, alive;
 
+	looked_at = jiffies;
+	ready = device_ready();
+	alive = squeezy_device_alive();
+	in = count_in();
+	wanted = alive ? count_wanted() : in;
+	more = wanted - min(wanted, in);
 	last_in = in;
 	last_wanted = wanted;
 	if (more || demand)
@@ -475,8 +486,8 @@ static long next_retry(void)
 	long soonest = squeezy_device_patience();
 	struct squeezy_partition *p;
 
-	if (squeezy_device_alive() && time_before(jiffies, device_not_before))
-		soonest = device_not_before - jiffies;
+	if (squeezy_device_alive() && time_before(looked_at, device_not_before))
+		soonest = min(soonest, (long)(device_not_before - jiffies));
 	for_each_squeezy_partition(p) {
 		enum squeezy_state state = squeezy_get_state(p);
 

@@ -19,6 +19,7 @@ static int mover_test_init(struct kunit *test)
 		return -ENOMEM;
 	squeezy_layout.partitions = p;
 	squeezy_layout.count = TEST_PARTITIONS;
+	looked_at = jiffies;
 	for_each_squeezy_partition(p) {
 		p->id = p - squeezy_layout.partitions;
 		p->not_before = jiffies;
@@ -97,10 +98,24 @@ static void backs_off(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, due(p));
 }
 
+/* What becomes due after the look is not forgotten, and what the look saw due is not waited for. */
+static void retries_what_becomes_due(struct kunit *test)
+{
+	struct squeezy_partition *p = squeezy_layout.partitions;
+
+	p->state = SQUEEZY_RELEASED;
+	KUNIT_EXPECT_EQ(test, next_retry(), MAX_SCHEDULE_TIMEOUT);
+	looked_at = jiffies - 2;
+	p->not_before = looked_at + 1;
+	KUNIT_EXPECT_FALSE(test, due(p));
+	KUNIT_EXPECT_EQ(test, next_retry(), 1);
+}
+
 static struct kunit_case mover_tests[] = {
 	KUNIT_CASE(drains_in_order),
 	KUNIT_CASE(nothing_to_drain),
 	KUNIT_CASE(backs_off),
+	KUNIT_CASE(retries_what_becomes_due),
 	{ }
 };
 
