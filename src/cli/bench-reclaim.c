@@ -68,37 +68,55 @@ static int read_migrated(struct load *load, uint64_t *ret, struct err *err)
 	return r;
 }
 
-/* Span between two events of a partition's end, by the guest's clock. */
-static int read_guest_ms(struct load *load, int partition, const char *from, double *ret, struct err *err)
+/* Span between an event and the return of a partition, by the guest's clock. */
+static int span_to_return(const json_t *partition, const char *from, double *ret, struct err *err)
+{
+	uint64_t start = number(partition, from), end = number(partition, "returned_ns");
+
+	if (!start || end < start)
+		return err_set(err, EPROTO, "the guest reports no %s and return of the partition", from);
+	*ret = span_ms(start, end);
+	return 0;
+}
+
+/* What only the guest knows of the partition's end. */
+static int read_guest_times(const struct reclaim *c, struct reclaim_sample *s, struct err *err)
 {
 	struct vm_result memory = { 0 };
-	const json_t *list, *one;
-	int r = guest_memory(load, &memory, err);
+	const json_t *list, *one, *id = json_object_get(c->end.body, "partition");
+	int r = json_is_integer(id) ? 0 : err_set(err, EPROTO, "the agent does not say which partition the instance had");
 
+	if (!r)
+		r = guest_memory(c->load, &memory, err);
 	if (r)
 		return r;
 	list = json_object_get(json_object_get(memory.body, "squeezy"), "partitions");
-	one = json_array_get(list, (size_t)partition);
-	if (partition < 0 || !number(one, from) || number(one, "returned_ns") < number(one, from))
-		r = err_set(err, EPROTO, "the guest reports no %s and return of partition %d", from, partition);
-	else
-		*ret = span_ms(number(one, from), number(one, "returned_ns"));
+	one = json_array_get(list, (size_t)json_integer_value(id));
+	r = span_to_return(one, "drain_start_ns", &s->guest_ms, err);
+	if (!r && c->schedule == RECLAIM_WITH_KILL)
+		r = span_to_return(one, "released_ns", &s->reclaim_ms, err);
 	vm_result_clear(&memory);
 	return r;
 }
 
+/* What was begun is waited for in any case: its answer goes into c. */
 static int ask(struct reclaim *c, const char *victim_id, struct err *err)
 {
 	struct load *load = c->load;
 	int r = vm_container_delete(load->vm, victim_id, END_MS, vm_result_into(&c->end), err);
+	int ended = 0;
 
-	if (!r && c->schedule == RECLAIM_AFTER_END)
+	if (r)
+		return r;
+	if (c->schedule == RECLAIM_AFTER_END)
 		r = vm_wait(load->base, &c->end, err);
 	if (!r)
 		r = vm_set_requested(load->vm, load->n - 1, RESIZE_MS, vm_resize_into(&c->shrink), err);
-	if (!r && c->schedule == RECLAIM_WITH_KILL)
-		r = vm_wait(load->base, &c->end, err);
-	return r ? r : vm_wait_resize(load->base, &c->shrink, err);
+	if (!r)
+		r = vm_wait_resize(load->base, &c->shrink, err);
+	if (c->schedule == RECLAIM_WITH_KILL)
+		ended = vm_wait(load->base, &c->end, r ? NULL : err);
+	return r ? r : ended;
 }
 
 /* Reads smaps until the resident size is low enough; the last reading counts in any case. */
@@ -136,9 +154,7 @@ static int take_back(struct reclaim *c, const char *victim_id, struct reclaim_sa
 	s->reclaim_ms = span_ms(c->shrink.resize.asked_ns, c->shrink.resize.reached_ns);
 	s->guest_ms = s->reclaim_ms;
 	if (c->load->backend == VM_SQUEEZY)
-		r = read_guest_ms(c->load, (int)number(c->end.body, "partition"), "drain_start_ns", &s->guest_ms, err);
-	if (!r && c->schedule == RECLAIM_WITH_KILL)
-		r = read_guest_ms(c->load, (int)number(c->end.body, "partition"), "released_ns", &s->reclaim_ms, err);
+		r = read_guest_times(c, s, err);
 	return r;
 }
 

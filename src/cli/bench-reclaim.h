@@ -25,7 +25,7 @@ struct reclaim_sample {
 	double from_kill_ms;		/* end request sent -> device size at the target */
 	double end_ms;			/* end request sent -> the agent's answer that the instance is gone */
 	double guest_ms;		/* guest clock, partition: drain started -> returned. Stock driver (no time stamps): reclaim_ms */
-	double host_free_ms;		/* shrink request sent -> smaps shows the resident size fallen by 95 % of touched_bytes */
+	double host_free_ms;		/* shrink request sent (WITH_KILL: so with the end) -> smaps shows the resident size fallen by 95 % of touched_bytes */
 	double host_madvise_ms;		/* right before: the host's madvise of as much memory of its own, the same kind of pages */
 	double busy_madvise_ms;		/* the same right afterwards, while the others still work */
 	double worst_call_ms;		/* longest short call of another instance meanwhile */

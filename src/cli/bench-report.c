@@ -206,8 +206,8 @@ static json_t *series_json(const struct reclaim_series *s)
 {
 	struct stats stats = series_stats(s, MS(reclaim_ms));
 	json_t *one = json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f}", "method", reclaim_method(s->backend), "schedule",
-				reclaim_schedule_name(s->schedule), "size_bytes", (json_int_t)s->size_bytes, "median_ms", stats.median, "p99_ms", stats.p99, "min_ms", stats.min, "max_ms",
-				stats.max, "mad_ms", stats.mad);
+				reclaim_schedule_name(s->schedule), "size_bytes", (json_int_t)s->size_bytes, "median_ms", stats.median,
+				"p99_ms", stats.p99, "min_ms", stats.min, "max_ms", stats.max, "mad_ms", stats.mad);
 
 	json_object_set_new(one, "samples_ms", double_array(s, MS(reclaim_ms)));
 	json_object_set_new(one, "from_kill_ms", double_array(s, MS(from_kill_ms)));
@@ -251,14 +251,18 @@ static json_t *goals_json(const struct reclaim_report *report)
 
 	for (unsigned int i = 0; i < report->n_series; i++) {
 		const struct reclaim_series *s = report->series[i];
+		json_t *one;
 
 		if (s->backend != VM_SQUEEZY)
 			continue;
-		json_array_append_new(goals, json_pack("{s:I, s:s, s:f, s:f, s:f, s:f}", "size_bytes", (json_int_t)s->size_bytes,
-						       "schedule", reclaim_schedule_name(s->schedule), "ratio",
-						       is_ours(s) ? report_ratio(report, s->size_bytes) : 0.0, "ratio_goal",
-						       REPORT_RATIO_GOAL, "beyond_madvise_ms", beyond_madvise_ms(s),
-						       "beyond_madvise_goal_ms", REPORT_MADVISE_GOAL_MS));
+		one = json_pack("{s:I, s:s, s:f, s:f}", "size_bytes", (json_int_t)s->size_bytes, "schedule",
+				reclaim_schedule_name(s->schedule), "beyond_madvise_ms", beyond_madvise_ms(s), "beyond_madvise_goal_ms",
+				REPORT_MADVISE_GOAL_MS);
+		if (report->against && is_ours(s)) {
+			json_object_set_new(one, "ratio", json_real(report_ratio(report, s->size_bytes)));
+			json_object_set_new(one, "ratio_goal", json_real(REPORT_RATIO_GOAL));
+		}
+		json_array_append_new(goals, one);
 	}
 	return goals;
 }
@@ -294,8 +298,7 @@ static void table_row(const struct reclaim_series *s, FILE *out)
 	struct stats reclaim = series_stats(s, MS(reclaim_ms));
 	double mib = 1 << 20;
 
-	fprintf(out, "%-24s %5llu MiB %9.1f %9.1f %9.1f %9.1f %9.1f %9.1f %9.1f %10llu %9.0f\n",
-		series_name(s),
+	fprintf(out, "%-24s %5llu MiB %9.1f %9.1f %9.1f %9.1f %9.1f %9.1f %9.1f %10llu %9.0f\n", series_name(s),
 		(unsigned long long)s->size_bytes >> 20, reclaim.median, reclaim.min, reclaim.p99, series_stats(s, MS(end_ms)).median,
 		series_stats(s, MS(from_kill_ms)).median,
 		series_stats(s, MS(guest_ms)).median, series_stats(s, MS(host_free_ms)).median, (unsigned long long)series_migrated(s),

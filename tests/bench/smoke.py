@@ -34,7 +34,9 @@ def bench(*options):
 
 def check_shape(report):
     verdict(report["accel"] in ("tcg", "kvm") and report["kernel"], "the report says accelerator and kernel", report)
-    verdict([r["method"] for r in report["results"]] == ["squeezy", "squeezy", "virtio-mem"], "both methods were measured", report["results"])
+    measured = [(r["method"], r["schedule"]) for r in report["results"]]
+    verdict(measured == [("squeezy", "after the end"), ("squeezy", "with the kill"), ("virtio-mem", "after the end")],
+            "both methods were measured, partitions in both schedules", measured)
     lengths = {len(result[key]) for result in report["results"] for key in PER_SAMPLE}
     verdict(lengths == {1}, "one value per sample", lengths)
     verdict(len(report["ratios"]) == 1 and report["ratios"][0]["median_ratio"] > 0, "one ratio", report["ratios"])

@@ -46,7 +46,8 @@ class Variant:
     def __init__(self, cmdline, expected="", suites="off", memory_mib=512, qemu=(), block="2M", needs=(), seconds=BOOT_SECONDS,
                  backend="memory-backend-ram", disk=None, on_debug=True, must_fail="", allowed=(),
                  size=PARTITION, count=PARTITIONS, reboot=False):
-        """disk: a disk with one file of so many MiB of random bytes, or "boot" for one with the kernel and the initramfs. on_debug: also on a debug kernel. must_fail: words of the failure that this boot must have. allowed: splats that it may have."""
+        """disk: a disk with one file of so many MiB of random bytes, or "boot" for one with the kernel and the initramfs. on_debug: also
+        on a debug kernel. must_fail: words of the failure that this boot must have. allowed: splats that it may have."""
         self.cmdline, self.expected, self.suites, self.memory_mib = cmdline, expected, suites, memory_mib
         self.qemu, self.block, self.needs, self.seconds = list(qemu), block, needs, seconds
         self.backend, self.disk, self.on_debug, self.must_fail, self.allowed = backend, disk, on_debug, must_fail, allowed

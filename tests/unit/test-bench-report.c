@@ -106,6 +106,23 @@ static void test_ratio_and_samples(void **state)
 	assert_false(judged());
 }
 
+/* The other schedule is judged by itself, and takes no part in the ratio. */
+static void test_other_schedule(void **state)
+{
+	struct reclaim_sample good = early.samples[2];
+
+	early.samples[2].pages_migrated = 1;
+	assert_false(judged());
+	early.samples[2] = good;
+	early.samples[2].resident_after_bytes = early.samples[2].resident_before_bytes;
+	assert_false(judged());
+	early.samples[2] = good;
+	early.samples[2].reclaim_ms = 5000;
+	assert_true(judged());
+	early.n = REPORT_MIN_SAMPLES - 1;
+	assert_false(judged());
+}
+
 static void test_small_host_pages(void **state)
 {
 	report.host_4k = true;
@@ -146,7 +163,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_good, setup), cmocka_unit_test_setup(test_each_fault_is_found, setup),
 		cmocka_unit_test_setup(test_counter_must_move, setup), cmocka_unit_test_setup(test_ratio_and_samples, setup),
-		cmocka_unit_test_setup(test_small_host_pages, setup), cmocka_unit_test_setup(test_json, setup),
+		cmocka_unit_test_setup(test_other_schedule, setup), cmocka_unit_test_setup(test_small_host_pages, setup), cmocka_unit_test_setup(test_json, setup),
 	};
 
 	return cmocka_run_group_tests_name("bench-report", tests, NULL, NULL);

@@ -22,7 +22,7 @@ static int mover_test_init(struct kunit *test)
 	looked_at = jiffies;
 	for_each_squeezy_partition(p) {
 		p->id = p - squeezy_layout.partitions;
-		p->not_before = jiffies;
+		p->not_before = looked_at;
 		p->state = SQUEEZY_PARKED;
 	}
 	return 0;
@@ -101,9 +101,13 @@ static void backs_off(struct kunit *test)
 /* What becomes due after the look is not forgotten, and what the look saw due is not waited for. */
 static void retries_what_becomes_due(struct kunit *test)
 {
+	static const enum squeezy_state states[TEST_PARTITIONS] = {
+		SQUEEZY_RELEASED, SQUEEZY_CLAIMED, SQUEEZY_CLAIMED,
+		SQUEEZY_CLAIMED, SQUEEZY_CLAIMED, SQUEEZY_CLAIMED,
+	};
 	struct squeezy_partition *p = squeezy_layout.partitions;
 
-	p->state = SQUEEZY_RELEASED;
+	set_test_states(states);
 	KUNIT_EXPECT_EQ(test, next_retry(), MAX_SCHEDULE_TIMEOUT);
 	looked_at = jiffies - 2;
 	p->not_before = looked_at + 1;
