@@ -23,8 +23,16 @@
 
 unsigned int squeezy_request_us = DEFAULT_US;
 
-/* Device blocks per request; 0: not known yet. By kind, plugging is much cheaper. */
-static unsigned int bounds[2];
+/* What is known of requests of a kind. Plugging is much cheaper. */
+struct experience {
+	unsigned int bound;	/* device blocks per request; 0: not known yet */
+	bool slow;		/* the last one took longer than it may */
+};
+
+/* So much larger than the last one a request may be, however fast that was. */
+#define GROWTH_MAX 4
+
+static struct experience experiences[2];
 
 /* Blocks are counted from the first one of partition 0. */
 static struct {
@@ -40,8 +48,8 @@ static struct {
  */
 void squeezy_request_reset(void)
 {
-	WRITE_ONCE(bounds[0], 0);
-	WRITE_ONCE(bounds[1], 0);
+	WRITE_ONCE(experiences[0].bound, 0);
+	WRITE_ONCE(experiences[1].bound, 0);
 }
 
 /**
@@ -62,21 +70,36 @@ static unsigned int bound_of(bool plug)
 {
 	if (!READ_ONCE(squeezy_request_us))
 		return MAX_BLOCKS;
-	return READ_ONCE(bounds[plug]) ?:
+	return READ_ONCE(experiences[plug].bound) ?:
 	       clamp_t(u64, FIRST_BYTES / squeezy_layout.block_size, 1, MAX_BLOCKS);
+}
+
+/*
+ * The bound after a request of @nr blocks. A host that is busy with other
+ * things makes one take longer now and then; only when the next one is slow
+ * as well is it the memory that takes the time.
+ */
+static unsigned int next_bound(unsigned int bound, unsigned int nr, u64 took_ns, u64 target_ns,
+			       bool *slow)
+{
+	u64 fits = div64_u64(nr * target_ns, max(took_ns, 1ULL));
+	bool again = *slow;
+
+	*slow = took_ns > target_ns;
+	if (*slow)
+		return again ? clamp_t(u64, fits, 1, bound) : bound;
+	if (nr < bound)
+		return bound;	/* it says little of larger ones */
+	return min3(fits, (u64)nr * GROWTH_MAX, (u64)MAX_BLOCKS);
 }
 
 static void adapt_bound(void)
 {
-	u64 took_ns = ktime_get_ns() - request.started_ns;
+	struct experience *e = &experiences[request.plug];
 	u64 target_ns = (u64)READ_ONCE(squeezy_request_us) * NSEC_PER_USEC;
-	unsigned int bound = bound_of(request.plug);
 
-	if (took_ns > target_ns)
-		bound = max(1ULL, div64_u64(request.nr * target_ns, took_ns));
-	else if (took_ns < target_ns / 2 && request.nr == bound)
-		bound = min(bound * 2, (unsigned int)MAX_BLOCKS);
-	WRITE_ONCE(bounds[request.plug], bound);
+	WRITE_ONCE(e->bound, next_bound(bound_of(request.plug), request.nr,
+					ktime_get_ns() - request.started_ns, target_ns, &e->slow));
 }
 
 static bool send(bool plug, u64 first, u64 nr)
@@ -159,3 +182,7 @@ int squeezy_request_result(void)
 	}
 	return rc;
 }
+
+#ifdef CONFIG_SQUEEZY_KUNIT_TEST
+#include "tests/request_kunit.c"
+#endif
