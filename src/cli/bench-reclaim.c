@@ -17,6 +17,12 @@
 #define ANSWER_WAIT_MS 30000
 #define FALL_PERCENT 95
 
+/* What the guest counts since boot. */
+struct counts {
+	uint64_t migrated;
+	uint64_t requests;		/* to unplug; partitions only */
+};
+
 /* What is known while a reclaim is under way. */
 struct reclaim {
 	struct load *load;
@@ -24,8 +30,7 @@ struct reclaim {
 	struct actors actors;
 	struct vm_result end;
 	struct vm_resize_result shrink;
-	uint64_t migrated_before;
-	int partition;
+	struct counts before;
 };
 
 const char *reclaim_method(enum vm_backend backend)
@@ -57,13 +62,16 @@ static int guest_memory(struct load *load, struct vm_result *ret, struct err *er
 	return r ? r : vm_wait(load->base, ret, err);
 }
 
-static int read_migrated(struct load *load, uint64_t *ret, struct err *err)
+static int read_counts(struct load *load, struct counts *ret, struct err *err)
 {
 	struct vm_result memory = { 0 };
 	int r = guest_memory(load, &memory, err);
 
 	if (!r)
-		*ret = number(json_object_get(memory.body, "vmstat"), "pgmigrate_success");
+		*ret = (struct counts){
+			.migrated = number(json_object_get(memory.body, "vmstat"), "pgmigrate_success"),
+			.requests = number(json_object_get(json_object_get(memory.body, "squeezy"), "counters"), "requests_unplug"),
+		};
 	vm_result_clear(&memory);
 	return r;
 }
@@ -185,7 +193,7 @@ static double worst_call_ms(const struct actors *actors)
 static int look_before(struct reclaim *c, unsigned int victim, struct reclaim_sample *s, struct err *err)
 {
 	struct vm_resident resident;
-	int r = read_migrated(c->load, &c->migrated_before, err);
+	int r = read_counts(c->load, &c->before, err);
 
 	if (!r)
 		r = vm_resident(c->load->vm, &resident, err);
@@ -199,7 +207,7 @@ static int look_before(struct reclaim *c, unsigned int victim, struct reclaim_sa
 
 static int measure(struct reclaim *c, unsigned int victim, struct reclaim_sample *s, struct err *err)
 {
-	uint64_t migrated;
+	struct counts after;
 	int r = look_before(c, victim, s, err);
 
 	if (r)
@@ -207,10 +215,12 @@ static int measure(struct reclaim *c, unsigned int victim, struct reclaim_sample
 	actors_mark(&c->actors);
 	r = take_back(c, c->load->instances[victim].id, s, err);
 	if (!r)
-		r = read_migrated(c->load, &migrated, err);
-	if (!r)
-		s->pages_migrated = migrated - c->migrated_before;
-	return r;
+		r = read_counts(c->load, &after, err);
+	if (r)
+		return r;
+	s->pages_migrated = after.migrated - c->before.migrated;
+	s->requests = after.requests - c->before.requests;
+	return 0;
 }
 
 int reclaim_once(struct load *load, enum reclaim_schedule schedule, unsigned int victim, unsigned int writers, struct reclaim_sample *ret,

@@ -30,6 +30,7 @@ struct reclaim_sample {
 	double busy_madvise_ms;		/* the same right afterwards, while the others still work */
 	double worst_call_ms;		/* longest short call of another instance meanwhile */
 	uint64_t pages_migrated;
+	uint64_t requests;		/* that the guest sent to the device; partitions only */
 	uint64_t resident_before_bytes, resident_after_bytes;
 	uint64_t thp_before_bytes;	/* of resident_before_bytes, in host huge pages */
 	uint64_t madvise_thp_bytes;	/* of the host's own, both times, in huge pages */

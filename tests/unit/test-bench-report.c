@@ -23,6 +23,7 @@ static void fill(struct reclaim_series *series, enum vm_backend backend, double 
 		series->samples[i] = (struct reclaim_sample){
 			.reclaim_ms = ms + i,
 			.pages_migrated = migrated,
+			.requests = backend == VM_SQUEEZY,
 			.resident_before_bytes = 2048 * MIB,
 			.resident_after_bytes = 1808 * MIB,
 			.thp_before_bytes = 2000 * MIB,
@@ -76,6 +77,9 @@ static void test_each_fault_is_found(void **state)
 	assert_false(judged());
 	*s = good;
 	s->answering = 6;
+	assert_false(judged());
+	*s = good;
+	s->requests = 0;
 	assert_false(judged());
 	*s = good;
 	s->thp_before_bytes = 1000 * MIB;
