@@ -89,7 +89,7 @@ static void test_batch_of_ended(void)
 	CHECK(write_file(KNOBS "request_us", "10000", 0) == 0);
 }
 
-/* No request takes less than a microsecond: after two that were too slow they get as small as can be. */
+/* No request takes less than a microsecond: after two that were too slow they get small. */
 static void test_bounded_requests(void)
 {
 	uint64_t plugs, unplugs;

@@ -13,8 +13,8 @@
 
 /*
  * A VMM may free memory under its main lock, which stalls every vCPU that
- * needs the VMM: a request is as large as fits into this time, as far as the
- * ones before it tell.
+ * needs the VMM: a request is as large as should fit into this time, as far as
+ * the ones before it tell.
  */
 #define DEFAULT_US 10000
 /* The first request of its kind; 20 ms on a host that frees 4 KiB pages. */
@@ -26,11 +26,13 @@ unsigned int squeezy_request_us = DEFAULT_US;
 /* What is known of requests of a kind. Plugging is much cheaper. */
 struct experience {
 	unsigned int bound;	/* device blocks per request; 0: not known yet */
-	bool slow;		/* the last one took longer than it may */
+	bool slow;		/* the last one took longer than it should */
 };
 
 /* So much larger than the last one a request may be, however fast that was. */
 #define GROWTH_MAX 4
+/* So many times what it should take a request does not take by chance. */
+#define CHANCE_MAX 4
 
 static struct experience experiences[2];
 
@@ -77,7 +79,7 @@ static unsigned int bound_of(bool plug)
 /*
  * The bound after a request of @nr blocks. A host that is busy with other
  * things makes one take longer now and then; only when the next one is slow
- * as well is it the memory that takes the time.
+ * as well, or it was slow beyond that, is it the memory that takes the time.
  */
 static unsigned int next_bound(unsigned int bound, unsigned int nr, u64 took_ns, u64 target_ns,
 			       bool *slow)
@@ -85,11 +87,15 @@ static unsigned int next_bound(unsigned int bound, unsigned int nr, u64 took_ns,
 	u64 fits = div64_u64(nr * target_ns, max(took_ns, 1ULL));
 	bool again = *slow;
 
-	*slow = took_ns > target_ns;
-	if (*slow)
-		return again ? clamp_t(u64, fits, 1, bound) : bound;
+	if (took_ns > target_ns) {
+		*slow = true;
+		if (again || took_ns > CHANCE_MAX * target_ns)
+			return clamp_t(u64, fits, 1, bound);
+		return bound;
+	}
 	if (nr < bound)
 		return bound;	/* it says little of larger ones */
+	*slow = false;
 	return min3(fits, (u64)nr * GROWTH_MAX, (u64)MAX_BLOCKS);
 }
 
@@ -97,9 +103,14 @@ static void adapt_bound(void)
 {
 	struct experience *e = &experiences[request.plug];
 	u64 target_ns = (u64)READ_ONCE(squeezy_request_us) * NSEC_PER_USEC;
+	unsigned int bound = READ_ONCE(e->bound);
 
-	WRITE_ONCE(e->bound, next_bound(bound_of(request.plug), request.nr,
-					ktime_get_ns() - request.started_ns, target_ns, &e->slow));
+	if (!bound)
+		e->slow = false;
+	/* What was to be forgotten meanwhile is not written again. */
+	cmpxchg(&e->bound, bound, next_bound(bound ?: bound_of(request.plug), request.nr,
+					     ktime_get_ns() - request.started_ns, target_ns,
+					     &e->slow));
 }
 
 static bool send(bool plug, u64 first, u64 nr)

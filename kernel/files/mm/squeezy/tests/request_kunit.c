@@ -20,8 +20,10 @@ static const struct bound_case bound_cases[] = {
 	{ "no time at all", 100, 100, 0, false, 400, false },
 	{ "exactly what it may take", 100, 100, 10000, false, 100, false },
 	{ "a small one, fast", 100, 1, 1, false, 100, false },
-	{ "a small one, not so fast", 100, 1, 9999, true, 100, false },
+	{ "a small one says nothing of the slow one before", 100, 1, 9999, true, 100, true },
 	{ "slow once: not believed", 100, 100, 40000, false, 100, true },
+	{ "a small one, slow once", 100, 1, 10001, false, 100, true },
+	{ "slow once, but beyond chance", 100, 100, 40001, false, 24, true },
 	{ "slow twice", 100, 100, 40000, true, 25, true },
 	{ "slow twice, beyond measure", 100, 100, 1ULL << 60, true, 1, true },
 	{ "a small one, slow twice", 100, 10, 20000, true, 5, true },
@@ -49,7 +51,9 @@ static void bound_of_the_largest_time(struct kunit *test)
 	bool slow = true;
 
 	KUNIT_EXPECT_EQ(test, next_bound(MAX_BLOCKS, MAX_BLOCKS, U64_MAX, target_ns, &slow), 1);
-	KUNIT_EXPECT_EQ(test, next_bound(MAX_BLOCKS, MAX_BLOCKS, 1, target_ns, &slow), MAX_BLOCKS);
+	slow = true;
+	KUNIT_EXPECT_EQ(test, next_bound(MAX_BLOCKS, MAX_BLOCKS, target_ns, target_ns, &slow),
+			MAX_BLOCKS);
 }
 
 static struct kunit_case request_tests[] = {
