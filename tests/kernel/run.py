@@ -72,7 +72,10 @@ BASE_MIB = 512
 # Which random walk, and for how many seconds.
 FUZZ = os.environ.get("SQUEEZY_FUZZ", "1,20")
 MEMFD = "memory-backend-memfd"
-SHORT = "claim,drain"
+# A disk whose reads the guest can have held up.
+SLOW_DISK = ("-drive", "if=none,id=null,driver=null-co,size=64M,read-zeroes=on", "-device", "virtio-blk-pci,drive=null")
+# Claims, drains, where memory comes from, what holds it, what is full: for kernels that treat every page in a way of their own.
+BROAD = "claim,drain,placement,processes,huge,remote,holders,late-tasks,full,reclaim,waiting"
 VARIANTS = {
     "partitions": Variant(LAYOUT, WITH, "claim,drain"),
     "placement": Variant(LAYOUT, WITH, "placement,processes,huge,remote,outside", seconds=900),
@@ -84,7 +87,7 @@ VARIANTS = {
     "walkers": Variant(LAYOUT, WITH, "walkers,hugetlb,pins", backend=MEMFD, seconds=900,
                        needs=("PROC_KCORE", "IDLE_PAGE_TRACKING", "DAMON_PADDR", "DAMON_SYSFS", "HUGETLBFS", "GUP_TEST")),
     "shared": Variant(LAYOUT, WITH, "shared", disk=320),
-    "hostile": Variant(LAYOUT, WITH, "holders,late-tasks,poison", needs=("MEMORY_FAILURE",), seconds=900),
+    "hostile": Variant(LAYOUT, WITH, "holders,late-tasks,poison", needs=("MEMORY_FAILURE",), qemu=SLOW_DISK, seconds=900),
     "full": Variant(LAYOUT + " psi=1", WITH, "full,reclaim"),
     "stress": Variant(LAYOUT, WITH, "stress", seconds=600),
     "check": Variant(LAYOUT, WITH, "check", needs=("SQUEEZY_DEBUG",)),
@@ -93,10 +96,10 @@ VARIANTS = {
     "fake-answers": FakeVariant("fakeanswers"),
     "fake-config": FakeVariant("fakeconfig"),
     "fake-fuzz": FakeVariant(f"fakefuzz fuzz={FUZZ}"),
-    "init-on-free": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1", WITH, SHORT),
-    "page-poison": Variant(LAYOUT + " page_poison=1", WITH, SHORT, needs=("PAGE_POISONING",)),
-    "slub-debug": Variant(LAYOUT + " slub_debug=FZPU", WITH, SHORT, needs=("DEBUG_VM", "SLUB_DEBUG")),
-    "page-owner": Variant(LAYOUT + " page_owner=on", WITH, SHORT, needs=("PAGE_OWNER",)),
+    "init-on-free": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1 psi=1", WITH, BROAD, qemu=SLOW_DISK, seconds=900),
+    "page-poison": Variant(LAYOUT + " page_poison=1 psi=1", WITH, BROAD, qemu=SLOW_DISK, needs=("PAGE_POISONING",), seconds=900),
+    "slub-debug": Variant(LAYOUT + " slub_debug=FZPU psi=1", WITH, BROAD, qemu=SLOW_DISK, needs=("DEBUG_VM", "SLUB_DEBUG"), seconds=900),
+    "page-owner": Variant(LAYOUT + " page_owner=on psi=1", WITH, BROAD, qemu=SLOW_DISK, needs=("PAGE_OWNER",), seconds=900),
     "kmemleak": Variant(LAYOUT + " kmemleak=on", WITH, "claim,drain,leaks", needs=("DEBUG_KMEMLEAK",), memory_mib=768),
     "planted-warning": Variant(LAYOUT, WITH, "plant_warning", needs=("SQUEEZY_DEBUG",), must_fail="plant_write"),
     "planted-leak": Variant(LAYOUT + " kmemleak=on", WITH, "plant_leak,leaks", needs=("SQUEEZY_DEBUG", "DEBUG_KMEMLEAK"),
@@ -124,7 +127,7 @@ VARIANTS = {
                             needs=("KEXEC_FILE", "PROC_VMCORE"), allowed=("Kernel panic - not syncing: sysrq triggered crash",)),
     "waiting": Variant(LAYOUT, WITH, "waiting,delegation"),
     "moving": Variant(LAYOUT, WITH, "moving", needs=("SQUEEZY_DEBUG",)),
-    "injected": Variant(LAYOUT, WITH, "injected,freezing", needs=("FAIL_PAGE_ALLOC", "PM_DEBUG")),
+    "injected": Variant(LAYOUT, WITH, "injected,freezing,core-dump", needs=("FAIL_PAGE_ALLOC", "PM_DEBUG", "COREDUMP")),
     "events": Variant(LAYOUT, WITH, "events", qemu=("-smp", "1"), needs=("EVENT_TRACING",)),
     "off": Variant(""),
     "bad-text": Variant("squeezy=nonsense", "squeezy=nonsense is not <count>x<size>", on_debug=False),
@@ -234,7 +237,7 @@ def qemu_command(kernel, initramfs, variant, qmp, append):
         "-m", f"size={memory_mib}M,slots=2,maxmem={memory_mib * MIB + region + SHARED + 1024 * MIB}",
         "-kernel", kernel, "-initrd", initramfs,
         "-append", f"console=ttyS0 loglevel=7 printk.devkmsg=on panic=-1 no_timer_check memhp_default_state=online_movable rcupdate.rcu_expedited=1 "
-        f"{variant.cmdline} suites={variant.suites} {append}",
+        f"{variant.cmdline} suites={variant.suites} ram_mib={memory_mib} {append}",
         "-serial", "stdio", "-qmp", f"unix:{qmp},server=on,wait=off",
         *([] if isinstance(variant, FakeVariant) else virtio_mem(variant)),
         "-numa", "node,nodeid=0,memdev=base", "-object", f"memory-backend-ram,id=base,size={memory_mib}M",
@@ -316,6 +319,9 @@ def run_variant(name, options, initramfs, workdir):
     results.append((planned is not None and planned == len(results), "all tests were run"))
     results.append((not splats, "no kernel warning" + "".join(f" [{s[:100]}]" for s in splats[:3])))
     results.append((any(variant.expected in line for line in lines), f"the log says '{variant.expected}'"))
+    if name.startswith("bad-"):
+        said = [line for line in lines if re.search(r"\] squeezy: ", line)]
+        results.append((len(said) == 1, "the kernel says so in one line" + "".join(f" [{s[:100]}]" for s in said if len(said) > 1)))
     if has_options(options.kernel, ["SQUEEZY_KUNIT_TEST"]):
         results += kunit_results(lines, may_skip="squeezy=" in variant.cmdline)
     return invert(results, variant.must_fail) if variant.must_fail else results, lines

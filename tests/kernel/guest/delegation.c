@@ -181,12 +181,12 @@ static void put(int fd, const char *text, int len, int error)
 	CHECK_MSG(error ? n < 0 && errno == error : n == len, "'%.*s'", len, text);
 }
 
-/* Each is refused and changes nothing; what is accepted is text, with white space around it. */
+/* Each is refused without a word in the log and changes nothing; what is accepted is text, with white space around it. */
 static void test_inputs(void)
 {
 	uint64_t claims = counter("claims");
 	char *huge = malloc(65536);
-	int fd;
+	int fd, log = kernel_log();
 
 	populate(1);
 	CHECK(huge && cg_make("a") == 0);
@@ -208,6 +208,7 @@ static void test_inputs(void)
 	close(fd);
 	free(huge);
 	CHECK(cg_write("a", "memory.squeezy.stat", "1") == -EINVAL);
+	CHECK(kernel_log_lines(log, "squeezy") == 0);
 	cg_end("a");
 }
 

@@ -363,6 +363,72 @@ static void test_statistics(void)
 	read_all("/proc/kpagecount");
 }
 
+/* The number behind a name in the part of /proc/zoneinfo that is about a partition's zone, the largest of all CPUs. */
+static unsigned int zone_most(int nid, const char *name)
+{
+	static char text[1 << 17];
+	unsigned int most = 0, value;
+	char head[64], *at, *end;
+
+	CHECK(read_file("/proc/zoneinfo", text, sizeof(text)) == 0);
+	snprintf(head, sizeof(head), "Node %d, zone  Movable", nid);
+	at = strstr(text, head);
+	CHECK_MSG(at, "no '%s'", head);
+	end = strstr(at + 1, "\nNode ");
+	if (end)
+		*end = '\0';
+	for (at = strstr(at, name); at; at = strstr(at + 1, name)) {
+		value = (unsigned int)strtoul(at + strlen(name), NULL, 10);
+		most = value > most ? value : most;
+	}
+	return most;
+}
+
+static void use_most(void *nid)
+{
+	size_t bytes = partition_bytes / 8 * 7;
+
+	touch(map_anon(bytes), bytes, 1);
+}
+
+/* However large a partition is, and often as it has come and gone: its per-CPU lists are small, and do not grow with use. */
+static void test_cpu_lists(void)
+{
+	for (int round = 0; round < 2; round++) {
+		unsigned int high, batch;
+
+		run_claimed(use_most);
+		high = zone_most(partition_nid(0), "high:");
+		batch = zone_most(partition_nid(0), "batch:");
+		CHECK_MSG(batch == 31 && high > 0 && high <= 4 * 31, "batch %u, high %u", batch, high);
+		populate(0);
+	}
+}
+
+/* A partition has no kswapd and no kcompactd: there is nothing for them to do. */
+static void test_threads(void)
+{
+	unsigned int seen = 0, nid;
+	struct dirent *entry;
+	char path[300], comm[32];
+	DIR *dir;
+
+	populate(2);
+	dir = opendir("/proc");
+	CHECK(dir);
+	while ((entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+		if (read_file(path, comm, sizeof(comm)))
+			continue;
+		if (sscanf(comm, "kswapd%u", &nid) == 1 || sscanf(comm, "kcompactd%u", &nid) == 1) {
+			CHECK_MSG(nid == 0, "%s", comm);
+			seen++;
+		}
+	}
+	closedir(dir);
+	CHECK_MSG(seen == 2, "%u", seen);
+}
+
 /* Root may write to the blocks' files; what they are stays the driver's decision. */
 static void write_to_blocks(unsigned int id)
 {
@@ -418,6 +484,8 @@ const struct test exclusion_tests[] = {
 	{ "page cache to the brim, page tables, slab", test_cache_and_tables },
 	{ "reclaim demotes nothing into a partition", test_demotion },
 	{ "statistics of nodes and zones", test_statistics },
+	{ "per-CPU lists of a partition are small", test_cpu_lists },
+	{ "a partition has no threads", test_threads },
 	{ "memory blocks of a partition obey nobody else", test_blocks },
 	{ NULL, NULL }
 };

@@ -10,6 +10,7 @@
 #include "suite.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,6 +248,16 @@ static void test_map_notifier(void)
 	fail_map_and_recover(partition_count);
 }
 
+/* Failures that are left of those that were allowed. */
+static long failures_left(const char *injector)
+{
+	char path[128], text[32];
+
+	snprintf(path, sizeof(path), DEBUGFS "%s/times", injector);
+	CHECK(file_read(path, text, sizeof(text)) == 0);
+	return atol(text);
+}
+
 /* Nothing that the mover allocates is needed to give memory back or to take it again. */
 static void test_mover(void)
 {
@@ -254,11 +265,60 @@ static void test_mover(void)
 	arm();
 	require_caller("failslab", "mover_loop");
 	require_caller("fail_page_alloc", "mover_loop");
+	set("failslab", "times", "1000000");
+	set("fail_page_alloc", "times", "1000000");
 	set("failslab", "probability", "100");
 	set("fail_page_alloc", "probability", "100");
 	populate(0);
 	populate(2);
 	disarm();
+	printf("# the mover met %ld and %ld failures\n", 1000000 - failures_left("failslab"), 1000000 - failures_left("fail_page_alloc"));
+	check_pages();
+}
+
+static void leave_and_stop(void *arg)
+{
+	char *mem = map_anon(MIB);
+
+	touch(mem, MIB, 1);
+	CHECK(pages_elsewhere(mem, MIB, *(int *)arg) == 0);
+	CHECK(cg_write("", "cgroup.procs", "0") == 0);
+	raise(SIGSTOP);
+	CHECK(pages_elsewhere(mem, MIB, 0) == 0);
+}
+
+static bool failures_are_used(void *arg)
+{
+	return failures_left("fail_page_alloc") < *(long *)arg - 8;
+}
+
+/* Pages of an ended instance that are mapped elsewhere cannot be moved for want of memory; when there is some again they are. */
+static void test_stragglers(void)
+{
+	uint64_t migrated = counter("stragglers_migrated");
+	long allowed = 1000000;
+	int nid, status;
+	unsigned int id;
+	pid_t pid;
+
+	populate(1);
+	id = claim_new("a");
+	nid = partition_nid(id);
+	pid = start_in("a", leave_and_stop, &nid);
+	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	arm();
+	require_caller("fail_page_alloc", "alloc_migration_target");
+	set("fail_page_alloc", "times", "1000000");
+	set("fail_page_alloc", "probability", "100");
+	host_request(0);
+	cg_end("a");
+	CHECK(wait_until(failures_are_used, &allowed, RECOVERY_MS));
+	CHECK(has_state(id, "released") && counter("stragglers_migrated") == migrated);
+	disarm();
+	wait_state(id, "parked");
+	CHECK(counter("stragglers_migrated") - migrated >= MIB / PAGE);
+	kill(pid, SIGCONT);
+	CHECK(wait_for(pid) == 0);
 	check_pages();
 }
 
@@ -290,6 +350,7 @@ const struct test faults_tests[] = {
 	{ "a fault whose n-th allocation fails gets its page after all", test_fault },
 	{ "a member that gets no page at all ends, and it alone", test_fault_always },
 	{ "the mover drains and populates without memory", test_mover },
+	{ "stragglers cannot be moved for want of memory, and are later", test_stragglers },
 	{ "after all these failures nothing is lost", test_nothing_lost },
 	{ NULL, NULL }
 };

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -76,16 +77,21 @@ bool wait_until(bool (*fn)(void *arg), void *arg, unsigned int timeout_ms)
 
 int read_file(const char *path, char *buf, size_t size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC), error;
+	size_t len = 0;
 	ssize_t n;
 
 	if (fd < 0)
 		return -errno;
-	n = read(fd, buf, size - 1);
+	do {
+		n = read(fd, buf + len, size - 1 - len);
+		error = errno;
+		len += n > 0 ? (size_t)n : 0;
+	} while (n > 0 && len < size - 1);
 	close(fd);
 	if (n < 0)
-		return -errno;
-	buf[n] = '\0';
+		return -error;
+	buf[len] = '\0';
 	buf[strcspn(buf, "\n")] = size > 4096 ? '\n' : '\0';
 	return 0;
 }
@@ -242,6 +248,30 @@ uint64_t host_ask(const char *question)
 void host_qmp(const char *command, const char *arguments)
 {
 	say("@host qmp %s %s", command, arguments);
+}
+
+int kernel_log(void)
+{
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	CHECK(log >= 0 && lseek(log, 0, SEEK_END) >= 0);
+	return log;
+}
+
+unsigned int kernel_log_lines(int log, const char *word)
+{
+	unsigned int lines = 0;
+	char text[8192];
+	ssize_t n;
+
+	while ((n = read(log, text, sizeof(text) - 1)) > 0) {
+		text[n] = '\0';
+		/* Below 8: the kernel's own; what is written to /dev/kmsg is user space's. */
+		lines += strtoul(text, NULL, 10) < 8 && strstr(text, word);
+	}
+	CHECK_MSG(n < 0 && errno == EAGAIN, "error %d", errno);
+	close(log);
+	return lines;
 }
 
 void mount_disk(const char *where)
@@ -481,6 +511,7 @@ static const struct suite {
 	{ "events", event_tests },
 	{ "holders", holders_tests },
 	{ "late-tasks", late_tasks_tests },
+	{ "core-dump", core_dump_tests },
 	{ "poison", poison_tests },
 	{ "fakeanswers", fakeanswers_tests },
 	{ "fakeconfig", fakeconfig_tests },
@@ -548,6 +579,14 @@ static unsigned int run_suites(char *list)
 	return number;
 }
 
+/* Reads nothing, until whoever writes has gone. */
+static int leave_core(void)
+{
+	struct pollfd p = { .fd = 0 };
+
+	return poll(&p, 1, -1) != 1;
+}
+
 int main(int argc, char **argv)
 {
 	char *list = getenv("suites");
@@ -555,6 +594,8 @@ int main(int argc, char **argv)
 	/* A test ran this program again, see processes.c. */
 	if (!strcmp(argv[0], EXEC_NAME))
 		return exec_main(argc, argv);
+	if (argc > 1 && !strcmp(argv[1], CORE_READER))
+		return leave_core();
 	set_up();
 	set_up_console();
 	setvbuf(stdout, NULL, _IOLBF, 0);

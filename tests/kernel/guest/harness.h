@@ -47,6 +47,10 @@ void host_qmp(const char *command, const char *arguments);
 /* Asks run.py something that only the host can see or do, and waits for the number it answers. */
 uint64_t host_ask(const char *question);
 
+/* The kernel's log from here on; then how many lines the kernel has added that hold a word. Closes it. */
+int kernel_log(void);
+unsigned int kernel_log_lines(int log, const char *word);
+
 /* The read-only disk of boots that have one (Variant.disk in run.py). Once a boot. */
 void mount_disk(const char *where);
 

@@ -17,8 +17,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -380,6 +383,127 @@ static void leave_and_stay(void *arg)
 	CHECK(pages_elsewhere(mem, MIB, 0) == 0);
 }
 
+/* In memory that the generations share. */
+struct family {
+	int nid;
+	int go[2];		/* a pipe: the child waits for its end */
+	pid_t child;		/* set when it is elsewhere */
+};
+
+static void be_child(struct family *family, char *mem)
+{
+	char byte;
+
+	CHECK(cg_write("", "cgroup.procs", "0") == 0);
+	close(family->go[1]);
+	__atomic_store_n(&family->child, getpid(), __ATOMIC_RELEASE);
+	CHECK(read(family->go[0], &byte, 1) == 0);
+	CHECK(has_pattern(mem, MIB));
+	CHECK(pages_elsewhere(mem, MIB, 0) == 0);
+	memset(mem, 0, MIB);
+	CHECK(pages_elsewhere(mem, MIB, 0) == 0);
+	_exit(0);
+}
+
+static void leave_a_child(void *arg)
+{
+	struct family *family = arg;
+	char *mem = map_pattern(MIB);
+	pid_t pid;
+
+	CHECK(pages_elsewhere(mem, MIB, family->nid) == 0);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (!pid)
+		be_child(family, mem);
+	pause_for_ever();
+}
+
+static bool child_is_elsewhere(void *arg)
+{
+	struct family *family = arg;
+
+	return __atomic_load_n(&family->child, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* A child in another cgroup shares what its parent had written; nobody has copied a page. They are moved to normal memory. */
+static void test_shared_with_child(void)
+{
+	struct family *family = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t migrated = counter("stragglers_migrated");
+	unsigned int id = set_stage();
+	pid_t pid;
+
+	CHECK(family != MAP_FAILED && pipe(family->go) == 0);
+	/* It becomes ours when its parent ends. */
+	CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+	family->nid = partition_nid(id);
+	pid = start_in("a", leave_a_child, family);
+	CHECK(wait_until(child_is_elsewhere, family, 20000));
+	end_instance();
+	waitpid(pid, NULL, 0);
+	check_recovery(id);
+	CHECK(counter("stragglers_migrated") - migrated >= MIB / PAGE);
+	close(family->go[0]);
+	close(family->go[1]);
+	CHECK(wait_for(family->child) == 0);
+	munmap(family, PAGE);
+	check_next_owner();
+}
+
+/* The disk's reads: one byte a second, so that the second of them waits for the first one's hour, or as fast as they can. */
+static void slow_disk(bool slow)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "{\"device\": \"null\", \"bps\": 0, \"bps_rd\": %d, \"bps_wr\": 0, \"iops\": 0, \"iops_rd\": 0, \"iops_wr\": 0}",
+		 slow);
+	host_qmp("block_set_io_throttle", text);
+}
+
+static bool request_in_flight(void *arg)
+{
+	char text[64];
+	unsigned int reads = 0;
+
+	CHECK(read_file("/sys/block/vda/inflight", text, sizeof(text)) == 0);
+	return sscanf(text, "%u", &reads) == 1 && reads > 0;
+}
+
+/* Reads from the disk into our own pages, without waiting for the end of it. */
+static void read_directly(void *arg)
+{
+	int fd = open("/vda", O_RDONLY | O_DIRECT | O_CLOEXEC), ring = uring_make();
+	char *mem = map_pattern(MIB);
+
+	CHECK(fd >= 0 && pread(fd, mem, PAGE, 0) == (ssize_t)PAGE);
+	uring_read(ring, fd, mem, 64 * PAGE);
+	pause_for_ever();
+}
+
+/* A read by O_DIRECT is under way when the instance ends: the device still writes to its pages, and nobody else gets them. */
+static void test_direct_io(void)
+{
+	unsigned int id = set_stage(), major, minor;
+	char text[32];
+	pid_t pid;
+
+	CHECK(read_file("/sys/block/vda/dev", text, sizeof(text)) == 0 && sscanf(text, "%u:%u", &major, &minor) == 2);
+	CHECK(mknod("/vda", S_IFBLK | 0600, makedev(major, minor)) == 0);
+	slow_disk(true);
+	pid = start_in("a", read_directly, NULL);
+	CHECK(wait_until(request_in_flight, NULL, 20000));
+	end_instance();
+	wait_reason(id, "pinned");
+	CHECK(held(id, "pinned") >= 64 * PAGE);
+	CHECK(request_in_flight(NULL));
+	slow_disk(false);
+	waitpid(pid, NULL, 0);
+	check_recovery(id);
+	unlink("/vda");
+	check_next_owner();
+}
+
 static uint64_t current_of(const char *cgroup)
 {
 	char text[32];
@@ -429,6 +553,8 @@ const struct test holders_tests[] = {
 	{ "a packet ring holds nothing of the partition", test_packet_ring },
 	{ "a memfd in flight holds nothing of the partition", test_memfd },
 	{ "a peer in process_vm_readv", test_peer },
+	{ "a child elsewhere that shares its parent's pages", test_shared_with_child },
+	{ "a direct read from a disk in flight", test_direct_io },
 	{ "a process that left with its pages: they are migrated and paid for", test_moved_task },
 	{ NULL, NULL }
 };

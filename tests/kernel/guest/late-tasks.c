@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Late drains: tasks that do not die at once, and CPUs that do not do their part. */
 #include "hostile.h"
+#include "suite.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -318,6 +320,43 @@ static void test_cpu_hotplug(void)
 	check_next_owner();
 }
 
+static void dump_core(void *arg)
+{
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+
+	map_pattern(4 * MIB);
+	CHECK(setrlimit(RLIMIT_CORE, &all) == 0);
+	abort();
+}
+
+static bool dumps_core(void *arg)
+{
+	char path[64], text[8192];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", *(pid_t *)arg);
+	return read_file(path, text, sizeof(text)) == 0 && strstr(text, "CoreDumping:\t1");
+}
+
+/* In the middle of a core dump, which waits for somebody to read it: the kill ends that, too. */
+static void test_core_dump(void)
+{
+	unsigned int id = set_stage();
+	char old[128];
+	pid_t pid;
+
+	CHECK(read_file("/proc/sys/kernel/core_pattern", old, sizeof(old)) == 0);
+	/* Nobody reads the pipe. What the kernel starts to do so (main() in harness.c) ends with the pipe. */
+	CHECK(write_file("/proc/sys/kernel/core_pattern", "|/init " CORE_READER, 0) == 0);
+	pid = start_in("a", dump_core, NULL);
+	CHECK(wait_until(dumps_core, &pid, 20000));
+	CHECK(waitpid(pid, NULL, WNOHANG) == 0);
+	end_instance();
+	waitpid(pid, NULL, 0);
+	check_recovery(id);
+	CHECK(write_file("/proc/sys/kernel/core_pattern", old, 0) == 0);
+	check_next_owner();
+}
+
 const struct test late_tasks_tests[] = {
 	{ "a killed task that its tracer holds", test_ptracer },
 	{ "a killed task in D state", test_uninterruptible },
@@ -328,5 +367,10 @@ const struct test late_tasks_tests[] = {
 	{ "batches of an idle CPU", test_idle_cpu },
 	{ "batches of a starved CPU are emptied all the same", test_starved_cpu },
 	{ "CPU hotplug", test_cpu_hotplug },
+	{ NULL, NULL }
+};
+
+const struct test core_dump_tests[] = {
+	{ "a core dump that nobody reads", test_core_dump },
 	{ NULL, NULL }
 };

@@ -161,9 +161,9 @@ static void system_calls(void *nid)
 	close(fds[1]);
 }
 
-static int userfaultfd_for(void *mem, size_t bytes)
+static int userfaultfd_with(void *mem, size_t bytes, uint64_t features)
 {
-	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_api api = { .api = UFFD_API, .features = features };
 	struct uffdio_register reg = { { (uint64_t)mem, bytes }, UFFDIO_REGISTER_MODE_MISSING, 0 };
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 
@@ -171,6 +171,11 @@ static int userfaultfd_for(void *mem, size_t bytes)
 	CHECK(ioctl(fd, UFFDIO_API, &api) == 0);
 	CHECK(ioctl(fd, UFFDIO_REGISTER, &reg) == 0);
 	return fd;
+}
+
+static int userfaultfd_for(void *mem, size_t bytes)
+{
+	return userfaultfd_with(mem, bytes, 0);
 }
 
 static void copy_pages(int fd, void *to, const void *from, size_t bytes)
@@ -192,6 +197,31 @@ static void user_faults(void *nid)
 	CHECK(ioctl(fd, UFFDIO_ZEROPAGE, &zero) == 0);
 	touch(mem + MIB / 2, MIB / 2, 1);
 	all_here(mem + MIB / 2, MIB / 2, nid);
+	close(fd);
+}
+
+/* Linux 6.8; the headers are older. */
+#define FEATURE_MOVE (1 << 16)
+struct move {
+	uint64_t dst, src, len, mode;
+	int64_t moved;
+};
+#define IOCTL_MOVE _IOWR(0xaa, 0x05, struct move)
+
+/* The pages themselves change their place: they stay in the partition. */
+static void user_moves(void *nid)
+{
+	uint64_t migrated = vmstat("pgmigrate_success");
+	char *mem = map_anon(MIB), *source = map_anon(MIB);
+	int fd = userfaultfd_with(mem, MIB, FEATURE_MOVE);
+	struct move move = { .dst = (uint64_t)mem, .src = (uint64_t)source, .len = MIB };
+
+	touch(source, MIB, 3);
+	CHECK_MSG(ioctl(fd, IOCTL_MOVE, &move) == 0, "%lld moved", (long long)move.moved);
+	CHECK(move.moved == (int64_t)MIB);
+	all_here(mem, MIB, nid);
+	CHECK(mem[0] == 3 && mem[MIB - PAGE] == 3 && node_of(source) == -ENOENT);
+	CHECK(vmstat("pgmigrate_success") == migrated);
 	close(fd);
 }
 
@@ -249,6 +279,7 @@ INSIDE(fixed_buffers)
 INSIDE(fixed_huge_buffers)
 INSIDE(system_calls)
 INSIDE(user_faults)
+INSIDE(user_moves)
 
 const struct test remote_tests[] = {
 	{ "process_vm_writev", test_remote_write },
@@ -257,6 +288,7 @@ const struct test remote_tests[] = {
 	{ "fixed buffers of huge pages", test_fixed_huge_buffers },
 	{ "read and vmsplice", test_system_calls },
 	{ "userfaultfd: copy and zeropage", test_user_faults },
+	{ "userfaultfd: move", test_user_moves },
 	{ "userfaultfd with a monitor outside", test_remote_user_faults },
 	{ NULL, NULL }
 };

@@ -7,6 +7,7 @@
 #include "suite.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -17,6 +18,8 @@
 /* Reporting starts two seconds after pages were freed. */
 #define REPORT_TIMEOUT_MS 60000
 #define CHURN_SECONDS 15
+/* What the balloon takes of normal memory. */
+#define BALLOON (64ul << 20)
 
 static size_t nearly_all(void)
 {
@@ -121,9 +124,47 @@ static void test_owner_at_work(void)
 	check_nobody_else(0, NULL);
 }
 
+static void set_balloon(size_t bytes)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "{\"value\": %zu}", bytes);
+	host_qmp("balloon", text);
+}
+
+static bool is_inflated(void *before)
+{
+	return vmstat("balloon_inflate") - *(uint64_t *)before >= BALLOON / PAGE;
+}
+
+static bool is_deflated(void *before)
+{
+	return vmstat("balloon_deflate") - *(uint64_t *)before >= BALLOON / PAGE;
+}
+
+/* The balloon takes pages wherever it finds some, but for partitions: a free one, and one in use, keep all of theirs. */
+static void test_balloon(void)
+{
+	uint64_t inflated = vmstat("balloon_inflate"), deflated = vmstat("balloon_deflate");
+	const char *mib = getenv("ram_mib");
+	size_t total = mib ? strtoul(mib, NULL, 10) << 20 : 0;
+
+	CHECK(total > BALLOON);
+	populate(2);
+	set_balloon(total - BALLOON);
+	CHECK(wait_until(is_inflated, &inflated, REPORT_TIMEOUT_MS));
+	check_nobody_else(0, NULL);
+	check_nobody_else(1, NULL);
+	run_claimed(fill);
+	set_balloon(total);
+	CHECK(wait_until(is_deflated, &deflated, REPORT_TIMEOUT_MS));
+	populate(0);
+}
+
 const struct test reporting_tests[] = {
 	{ "free pages of a partition are reported and come back", test_reported },
 	{ "a drain in the middle of a report", test_drain_meanwhile },
 	{ "an owner at work while pages are reported", test_owner_at_work },
+	{ "a balloon takes nothing of a partition", test_balloon },
 	{ NULL, NULL }
 };

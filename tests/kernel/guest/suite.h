@@ -44,6 +44,7 @@ extern const struct test injected_tests[];
 extern const struct test event_tests[];
 extern const struct test holders_tests[];
 extern const struct test late_tasks_tests[];
+extern const struct test core_dump_tests[];
 extern const struct test poison_tests[];
 extern const struct test fakeanswers_tests[];
 extern const struct test fakeconfig_tests[];
@@ -66,6 +67,8 @@ extern const struct test plant_leak_tests[];
 /* What main() does when a test runs this program again, with this name and what to do as arguments. */
 #define EXEC_NAME "squeezy-exec"
 int exec_main(int argc, char **argv);
+/* The argument with which the kernel starts this program to take a core dump. It does not. */
+#define CORE_READER "read-core"
 
 /* Measurements: `squeezy bench kernel` boots them (bench.h). */
 extern const struct test bench_boot_tests[];

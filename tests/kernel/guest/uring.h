@@ -9,5 +9,7 @@
 int uring_make(void);
 /* Registers one fixed buffer. 0 or -errno. */
 int uring_register(int ring, void *mem, size_t bytes);
+/* Begins to read from the start of a file into mem. Its end is never looked at. */
+void uring_read(int ring, int fd, void *mem, size_t bytes);
 
 #endif

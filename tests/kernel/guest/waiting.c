@@ -136,6 +136,27 @@ static void test_unplug_requested(void)
 	wait_state(0, "parked");
 }
 
+/* cgroup.freeze of the writer's own cgroup takes effect after the wait: it keeps its place and gets its partition. */
+static void test_frozen_writer(void)
+{
+	pid_t pid;
+
+	populate(0);
+	CHECK(cg_make("a") == 0 && cg_make("b") == 0);
+	pid = start_in("b", writer, "a");
+	wait_blocked(pid);
+	CHECK(cg_write("b", "cgroup.freeze", "1") == 0);
+	CHECK(cg_event("b", "cgroup.events", "frozen") == 0);
+	populate(1);
+	wait_event("b", "cgroup.events", "frozen", 1);
+	CHECK(claims("a"));
+	CHECK(waitpid(pid, NULL, WNOHANG) == 0);
+	CHECK(cg_write("b", "cgroup.freeze", "0") == 0);
+	CHECK(wait_for(pid) == 0);
+	cg_end("a");
+	cg_end("b");
+}
+
 /* The system can be suspended while a claim waits; needs CONFIG_PM_DEBUG. */
 static void test_freezable(void)
 {
@@ -179,6 +200,7 @@ const struct test waiting_tests[] = {
 	{ "many writers for one cgroup", test_many_writers },
 	{ "an ancestor and its child wait", test_nested },
 	{ "a claim waits while the device shrinks", test_unplug_requested },
+	{ "a waiting writer is frozen after its wait", test_frozen_writer },
 	{ "cgroup v1 does not get the controller", test_v1 },
 	{ NULL, NULL }
 };

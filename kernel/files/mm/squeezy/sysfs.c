@@ -144,7 +144,8 @@ static ssize_t knob_store(struct kobject *kobj, struct kobj_attribute *attr, con
 {
 	struct knob *knob = container_of(attr, struct knob, attr);
 	unsigned int value;
-	int rc = kstrtouint(buf, 10, &value);
+	/* Text up to its end: kstrtouint() stops at a NUL. */
+	int rc = strlen(buf) == size ? kstrtouint(buf, 10, &value) : -EINVAL;
 
 	if (rc)
 		return rc;
