@@ -22,6 +22,7 @@ const struct plan_boot plan_boots[] = {
 	{ "size-128", "bench-size", COUNTED, .quick = true, .vcpus = 1, PARTITIONS(1, 128), .base_mib = 512 },
 	{ "size-512", "bench-size", COUNTED, .quick = true, .vcpus = 1, PARTITIONS(1, 512), .base_mib = 512 },
 	{ "size-2048", "bench-size", COUNTED, .vcpus = 1, PARTITIONS(1, 2048), .base_mib = 512 },
+	{ "reason", "bench-reason", COUNTED, .quick = true, .vcpus = 1, PARTITIONS(1, 128), .base_mib = 512 },
 	{ "reclaims-counted", "bench-reclaims", COUNTED, .vcpus = 2, PARTITIONS(1, 128), .base_mib = 512 },
 	{ "reclaims", "bench-reclaims", TIMED, PARTITIONS(1, 512), .base_mib = 512 },
 	{ "populate-counted", "bench-populate", COUNTED, .quick = true, .vcpus = 1, PARTITIONS(4, 512), .base_mib = 512 },

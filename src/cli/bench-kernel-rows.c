@@ -15,6 +15,7 @@
 #define FAULT_CLAIM 2.0		/* percent more than the stock kernel */
 #define FAULT_OTHERS 0.5
 #define FAULT_OTHERS_TESTED 1.5	/* against ourselves without squeezy=, on a kernel that tests its static keys (JUMP_LABEL=n) */
+#define REASON_MAX 2e9		/* nanoseconds until the kernel names what is in the way */
 #define PARKED_MAX 1e6		/* nanoseconds at one instruction each */
 #define BOOT_MAX 30e6
 #define BOOT_KIB 8192.0
@@ -130,16 +131,18 @@ static void rows_sizes(struct kernel_report *r)
 	}
 }
 
-/* The same drain in two surroundings. */
+/* The same drain in two surroundings and those between them, which are all drains of the boot. */
 static void slope_row(struct kernel_report *r, const char *boot, const char *few, const char *many, const char *member, const char *what)
 {
 	struct value a = report_value(r, boot, few, member), b = report_value(r, boot, many, member);
+	struct value all = report_value(r, boot, "name=drain", member);
 	char limit[80];
 
 	if (!a.n || !b.n)
 		return;
 	snprintf(limit, sizeof(limit), "differ by at most %.0f", DRAIN_SLOPE);
-	add(r, judge(fabs(a.mean - b.mean) <= DRAIN_SLOPE), what, limit, "%.0f and %.0f instructions", a.mean, b.mean);
+	add(r, judge(all.spread <= DRAIN_SLOPE), what, limit, "%.0f and %.0f instructions, %u points within %.0f", a.mean, b.mean, all.n,
+	    all.spread);
 }
 
 static void adjacent_row(struct kernel_report *r, const char *boot)
@@ -154,6 +157,14 @@ static void adjacent_row(struct kernel_report *r, const char *boot)
 		    one_req.mean);
 }
 
+static void reason_row(struct kernel_report *r, const char *member, const char *what)
+{
+	struct value value = report_value(r, "reason", "name=reason", member);
+
+	if (value.n)
+		add(r, judge(value.mean + value.spread < REASON_MAX), what, "below 2 s of guest time", "%.0f ms", value.mean / 1e6);
+}
+
 static void rows_drains(struct kernel_report *r)
 {
 	rows_sizes(r);
@@ -163,6 +174,8 @@ static void rows_drains(struct kernel_report *r)
 	slope_row(r, "others-9", "name=drain others=1", "name=drain others=8", "returned", "drain of 128 MiB beside 1 and 8 others in use");
 	slope_row(r, "full", "name=drain used_mib=1", "name=drain used_mib=460", "returned", "drain of 512 MiB beside idle and full partitions");
 	adjacent_row(r, "adjacent");
+	reason_row(r, "claimed", "a shrink that needs a claimed partition is told so after");
+	reason_row(r, "held", "a drain whose page a pipe holds is told so after");
 }
 
 static void reclaims_row(struct kernel_report *r, const char *boot, const char *what, bool counted)

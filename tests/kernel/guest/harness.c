@@ -524,6 +524,7 @@ static const struct suite {
 	{ "bench-full", bench_full_tests },
 	{ "bench-size", bench_size_tests },
 	{ "bench-reclaims", bench_reclaims_tests },
+	{ "bench-reason", bench_reason_tests },
 	{ "bench-populate", bench_populate_tests },
 	{ "bench-beside", bench_beside_tests },
 	{ "bench-prepared", bench_prepared_tests },

@@ -78,6 +78,7 @@ extern const struct test bench_adjacent_tests[];
 extern const struct test bench_full_tests[];
 extern const struct test bench_size_tests[];
 extern const struct test bench_reclaims_tests[];
+extern const struct test bench_reason_tests[];
 extern const struct test bench_populate_tests[];
 extern const struct test bench_beside_tests[];
 extern const struct test bench_prepared_tests[];
