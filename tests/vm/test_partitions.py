@@ -36,11 +36,11 @@ def settled(agent, number, state):
     return facts
 
 
-def make(agent, check, name, **changes):
+def make(agent, check, name, code="def main(args): return {}", **changes):
     status, answer = agent.call("POST", "/v1/containers", request(name, **changes))
     check(status == 201, "container %s is made" % name, answer)
     if status == 201:
-        status, init = agent.call("POST", "/v1/containers/%s/init" % name, {"value": {"code": "def main(args): return {}"}})
+        status, init = agent.call("POST", "/v1/containers/%s/init" % name, {"value": {"code": code}})
         check(status == 200, "container %s takes its code" % name, init)
     return answer
 
@@ -112,6 +112,50 @@ def test_events(agent, check):
     agent.call("DELETE", "/v1/containers/last")
 
 
+HOLD = """
+import os
+kept = os.pipe()
+def main(args):
+    os.write(kept[1], b"x" * args["bytes"])
+    return {}
+"""
+
+
+def inspected(agent, number, reason):
+    """Waits until a partition has a reason; returns what holds it."""
+    for _ in range(60):
+        answer = agent.call("GET", "/v1/partitions/%d" % number)[1]
+        if answer["busy_reason"] == reason:
+            return answer
+        time.sleep(0.5)
+    return answer
+
+
+def test_inspect(vm, agent, check):
+    """What `squeezy inspect` shows, from the agent that looks for it."""
+    number = make(agent, check, "held", kind="python:3", code=HOLD)["partition"]
+    status, answer = run(agent, "held", {"bytes": 5000})
+    check(status == 200, "a function keeps bytes in a pipe", answer)
+    status, answer = agent.call("GET", "/v1/partitions/%d" % number)
+    tasks = [(task["command"], task["container"], task["pid"] > 1) for task in answer["tasks"]]
+    check(status == 200 and ("python3", "held", True) in tasks, "who maps its pages is named with command and container", answer)
+    check(all(container == "held" for _, container, _ in tasks), "and nobody else", answer)
+    check((answer["state"], answer["busy_reason"], answer["descriptors"]) == ("claimed", "none", []), "nothing is in the way yet", answer)
+    vm.resize(0)
+    answer = inspected(agent, number, "claimed")
+    pipes = [(entry["container"], entry["command"], entry["bytes"]) for entry in answer["descriptors"] if entry["kind"] == "pipe"]
+    check(answer["busy_reason"] == "claimed" and answer["missing_bytes"] >= 0, "the host wants memory that is claimed: it is told so", answer)
+    check(("held", "python3", 5000) in pipes, "the pipe is named, with its owner and what is in it", answer)
+    agent.call("DELETE", "/v1/containers/held")
+    facts = settled(agent, number, "parked")
+    answer = inspected(agent, number, "none")
+    check(facts["state"] == "parked" and answer["tasks"] == [] and not any(answer["holders"].values()), "afterwards nothing holds it", answer)
+    check(agent.call("GET", "/v1/partitions/%d" % COUNT)[0] == 404, "a partition that is none: 404")
+    vm.resize(PLUGGED)
+    for number in (0, 1):
+        check(settled(agent, number, "populated")["state"] == "populated", "partition %d comes back" % number)
+
+
 def main():
     lack = missing()
     if lack:
@@ -129,6 +173,7 @@ def main():
         test_memory(agent, tap.check, number)
         test_out_of_memory(agent, tap.check)
         test_events(agent, tap.check)
+        test_inspect(vm, agent, tap.check)
         status, answer = agent.call("GET", "/v1/memory")
         tap.check(answer["vmstat"]["pgmigrate_success"] == 0, "no page was migrated in all that", answer["vmstat"])
         bad = re.findall(r"^.*(?:BUG:|WARNING:|Oops|Kernel panic|Call Trace).*$", vm.log(), re.M)

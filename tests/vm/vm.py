@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -79,6 +80,7 @@ class Vm:
         self.folder = tempfile.mkdtemp(prefix="squeezy-vm-")
         self.socket = os.path.join(self.folder, "agent.sock")
         self.serial = os.path.join(self.folder, "serial.log")
+        self.qmp = os.path.join(self.folder, "qmp")
         self.process = subprocess.Popen(["timeout", str(LIMIT_S), *self._command(squeezy)], stdin=subprocess.DEVNULL)
 
     def _command(self, squeezy):
@@ -96,13 +98,28 @@ class Vm:
         return ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi,tb-size=64", "-cpu", "max", "-smp", "2", "-m", memory,
                 "-nodefaults", "-display", "none", "-no-reboot", *extra, "-kernel", KERNEL, "-append", append,
                 "-drive", "if=none,id=root,file=%s,format=raw,readonly=on" % IMAGE, "-device", "virtio-blk-pci,drive=root",
-                "-serial", "file:" + self.serial, "-device", "virtio-serial-pci",
+                "-serial", "file:" + self.serial, "-qmp", "unix:%s,server=on,wait=off" % self.qmp, "-device", "virtio-serial-pci",
                 "-chardev", "socket,id=agent,path=%s,server=on,wait=off" % self.socket,
                 "-device", "virtserialport,chardev=agent,name=org.squeezy.agent.0",
                 "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"]
 
     def agent(self, *options):
         return Agent(self.socket, options)
+
+    def resize(self, size):
+        """Asks for so many bytes of the device with the partitions."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(60)
+            connection.connect(self.qmp)
+            with connection.makefile("rw") as stream:
+                stream.readline()
+                for command, arguments in (("qmp_capabilities", {}), ("qom-set", {
+                        "path": "/machine/peripheral/vm0", "property": "requested-size", "value": size})):
+                    stream.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+                    stream.flush()
+                    while "return" not in (answer := json.loads(stream.readline())):
+                        if "error" in answer:
+                            raise RuntimeError(answer["error"]["desc"])
 
     def log(self):
         with open(self.serial, encoding="utf-8", errors="replace") as file:
