@@ -459,6 +459,8 @@ static void slow_disk(bool slow)
 	snprintf(text, sizeof(text), "{\"device\": \"null\", \"bps\": 0, \"bps_rd\": %d, \"bps_wr\": 0, \"iops\": 0, \"iops_rd\": 0, \"iops_wr\": 0}",
 		 slow);
 	host_qmp("block_set_io_throttle", text);
+	/* The host takes one line after the other: with an answer to this it has done that. */
+	host_ask("boots");
 }
 
 static bool request_in_flight(void *arg)

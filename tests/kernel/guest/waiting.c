@@ -136,14 +136,26 @@ static void test_unplug_requested(void)
 	wait_state(0, "parked");
 }
 
+/* Says when it is in its cgroup: on the way there it hangs in other places. */
+static void arrived_writer(void *arg)
+{
+	CHECK(write(*(int *)arg, "", 1) == 1);
+	writer("a");
+}
+
 /* cgroup.freeze of the writer's own cgroup takes effect after the wait: it keeps its place and gets its partition. */
 static void test_frozen_writer(void)
 {
+	int fds[2];
 	pid_t pid;
+	char byte;
 
 	populate(0);
-	CHECK(cg_make("a") == 0 && cg_make("b") == 0);
-	pid = start_in("b", writer, "a");
+	CHECK(cg_make("a") == 0 && cg_make("b") == 0 && pipe(fds) == 0);
+	pid = start_in("b", arrived_writer, &fds[1]);
+	CHECK(read(fds[0], &byte, 1) == 1);
+	close(fds[0]);
+	close(fds[1]);
 	wait_blocked(pid);
 	CHECK(cg_write("b", "cgroup.freeze", "1") == 0);
 	CHECK(cg_event("b", "cgroup.events", "frozen") == 0);
