@@ -480,6 +480,7 @@ static void read_directly(void *arg)
 
 	CHECK(fd >= 0 && pread(fd, mem, PAGE, 0) == (ssize_t)PAGE);
 	uring_read(ring, fd, mem, 64 * PAGE);
+	CHECK(write(*(int *)arg, "", 1) == 1);
 	pause_for_ever();
 }
 
@@ -487,14 +488,18 @@ static void read_directly(void *arg)
 static void test_direct_io(void)
 {
 	unsigned int id = set_stage(), major, minor;
-	char text[32];
+	char text[32], byte;
+	int fds[2];
 	pid_t pid;
 
 	CHECK(read_file("/sys/block/vda/dev", text, sizeof(text)) == 0 && sscanf(text, "%u:%u", &major, &minor) == 2);
 	CHECK(mknod("/vda", S_IFBLK | 0600, makedev(major, minor)) == 0);
 	slow_disk(true);
-	pid = start_in("a", read_directly, NULL);
-	CHECK(wait_until(request_in_flight, NULL, 20000));
+	CHECK(pipe(fds) == 0);
+	pid = start_in("a", read_directly, &fds[1]);
+	CHECK(read(fds[0], &byte, 1) == 1 && wait_until(request_in_flight, NULL, 20000));
+	close(fds[0]);
+	close(fds[1]);
 	end_instance();
 	wait_reason(id, "pinned");
 	CHECK(held(id, "pinned") >= 64 * PAGE);
