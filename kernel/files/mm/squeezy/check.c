@@ -40,6 +40,7 @@ enum fault {
 	FAULT_PCP,
 	FAULT_SECTIONS,
 	FAULT_NODE,
+	FAULT_ZONELIST,
 	FAULT_CLAIM,
 	NR_FAULTS
 };
@@ -52,6 +53,7 @@ static const char * const fault_names[NR_FAULTS] = {
 	[FAULT_PCP]		= "a per-CPU list is longer or shorter than its count",
 	[FAULT_SECTIONS]	= "sections are online or offline against its state",
 	[FAULT_NODE]		= "its node counts memory of the kernel or of files",
+	[FAULT_ZONELIST]	= "a zonelist has the zone of a partition",
 	[FAULT_CLAIM]		= "claimant, state and node ids of cgroups contradict each other",
 };
 
@@ -341,6 +343,25 @@ static void look_at_node(struct look *l)
 			l->faults |= BIT(FAULT_NODE);
 }
 
+static bool list_has_partition(int nid)
+{
+	struct zoneref *z;
+	int i;
+
+	for (i = 0; i < MAX_ZONELISTS; i++)
+		for (z = NODE_DATA(nid)->node_zonelists[i]._zonerefs; z->zone; z++)
+			if (squeezy_is_private_node(zonelist_node_idx(z)))
+				return true;
+	return false;
+}
+
+/* Lists are built anew at hot-add only, which is held off. */
+static void look_at_zonelists(struct look *l)
+{
+	if (list_has_partition(l->p->nid) || list_has_partition(first_memory_node))
+		l->faults |= BIT(FAULT_ZONELIST);
+}
+
 static void look_at_claim(struct look *l)
 {
 	struct squeezy_partition *p = l->p;
@@ -365,6 +386,7 @@ static void look_at(struct look *l)
 		look_at_counts(l);
 		look_at_sections(l);
 		look_at_node(l);
+		look_at_zonelists(l);
 		look_at_pcps(l);
 		look_at_pages(l);
 	} else {
