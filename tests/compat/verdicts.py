@@ -14,7 +14,7 @@ KHUGEPAGED_NAME = re.compile(r"Run test: (?P<name>\S+ \(\S+\))")
 KHUGEPAGED_RESULT = re.compile(r".*\.\.\. *(?:\x1b\[[0-9;]*m)?(?P<result>OK|Success|Fail|Skip|Unexpected)")
 PLAIN = re.compile(r"\[(?P<result>PASS|OK|FAIL|SKIP)\]\s*(?P<name>.*)")
 # What changes from run to run in a name: addresses, times, pids.
-VARIES = re.compile(r"0x[0-9a-f]+|\b\d+ *(?:ns|us|ms|s)\b|mremap time:.*")
+VARIES = re.compile(r"0x[0-9a-f]+|Extra pages.*|\b\d+ *(?:ns|us|ms|s)\b|mremap time:.*")
 
 
 class Subtests(dict):
