@@ -250,30 +250,6 @@ void host_qmp(const char *command, const char *arguments)
 	say("@host qmp %s %s", command, arguments);
 }
 
-int kernel_log(void)
-{
-	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	CHECK(log >= 0 && lseek(log, 0, SEEK_END) >= 0);
-	return log;
-}
-
-unsigned int kernel_log_lines(int log, const char *word)
-{
-	unsigned int lines = 0;
-	char text[8192];
-	ssize_t n;
-
-	while ((n = read(log, text, sizeof(text) - 1)) > 0) {
-		text[n] = '\0';
-		/* Below 8: the kernel's own; what is written to /dev/kmsg is user space's. */
-		lines += strtoul(text, NULL, 10) < 8 && strstr(text, word);
-	}
-	CHECK_MSG(n < 0 && errno == EAGAIN, "error %d", errno);
-	close(log);
-	return lines;
-}
-
 void mount_disk(const char *where)
 {
 	static const char devices[] = "/devices";
