@@ -3,7 +3,7 @@
 """Boots the guest kernel with a test program as init, one VM per boot variant, and prints one TAP stream.
 
 The program (tests/kernel/guest) asks for device changes with console lines "@host request BYTES", and for anything else of QMP with
-"@host qmp COMMAND JSON-ARGUMENTS"; we pass them on. "@host ask QUESTION" is answered
+"@host qmp COMMAND JSON-ARGUMENTS"; we pass them on, and answer the latter with 0, or 1 for an error. "@host ask QUESTION" is answered
 with a number, typed on the guest's console (hostmem.py), and results are "@tap" lines; all of these come through the kernel's log,
 which never cuts a line in two.
 A kernel warning of any kind fails the variant. Usage: run.py [--kernel BZIMAGE] [--only VARIANT] [--keep-log DIR]
@@ -298,7 +298,10 @@ def run_variant(name, options, initramfs, workdir):
                 if "error" in answer:
                     lines.append(f"# QMP: {answer}")
             elif match := re.search(r"@host qmp (\S+) (.*)$", line):
-                lines.append(f"# QMP: {qmp.call(match[1], **json.loads(match[2]))}")
+                answer = qmp.call(match[1], **json.loads(match[2]))
+                lines.append(f"# QMP: {answer}")
+                proc.stdin.write(f"{int('error' in answer)}\n")
+                proc.stdin.flush()
             elif line.endswith("@host ask boots"):
                 proc.stdin.write(f"{sum('Linux version' in text for text in lines)}\n")
                 proc.stdin.flush()

@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
+import sys
 import tempfile
 import threading
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.append(os.path.join(TOP, "tests", "kernel"))
+from run import Qmp  # noqa: E402
 KERNEL = os.environ.get("KERNEL", os.path.join(TOP, "build/kernel/bzImage"))
 IMAGE = os.environ.get("IMAGE", os.path.join(TOP, "build/image/root.erofs"))
 AGENTCTL = os.environ.get("AGENTCTL", os.path.join(TOP, "build/meson/tests/tools/agentctl"))
@@ -81,6 +83,7 @@ class Vm:
         self.socket = os.path.join(self.folder, "agent.sock")
         self.serial = os.path.join(self.folder, "serial.log")
         self.qmp = os.path.join(self.folder, "qmp")
+        self.monitor = None
         self.process = subprocess.Popen(["timeout", str(LIMIT_S), *self._command(squeezy)], stdin=subprocess.DEVNULL)
 
     def _command(self, squeezy):
@@ -108,18 +111,10 @@ class Vm:
 
     def resize(self, size):
         """Asks for so many bytes of the device with the partitions."""
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(60)
-            connection.connect(self.qmp)
-            with connection.makefile("rw") as stream:
-                stream.readline()
-                for command, arguments in (("qmp_capabilities", {}), ("qom-set", {
-                        "path": "/machine/peripheral/vm0", "property": "requested-size", "value": size})):
-                    stream.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-                    stream.flush()
-                    while "return" not in (answer := json.loads(stream.readline())):
-                        if "error" in answer:
-                            raise RuntimeError(answer["error"]["desc"])
+        self.monitor = self.monitor or Qmp(self.qmp)
+        answer = self.monitor.call("qom-set", path="/machine/peripheral/vm0", property="requested-size", value=size)
+        if "error" in answer:
+            raise RuntimeError("QEMU does not set the device's size to %d: %s" % (size, answer["error"]["desc"]))
 
     def log(self):
         with open(self.serial, encoding="utf-8", errors="replace") as file:

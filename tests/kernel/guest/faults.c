@@ -6,6 +6,7 @@
  * A task's n-th allocation fails by /proc/thread-self/fail-nth. For kernel threads a range of callers is set instead, so that only
  * the function under test fails: parts of Linux' own hot-add stop the machine when an allocation fails (BUG_ON in add_memory_resource).
  */
+#include "hostile.h"
 #include "ledger.h"
 #include "suite.h"
 
@@ -17,10 +18,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MIB (1ul << 20)
-#define PAGE 4096ul
 #define DEBUGFS "/sys/kernel/debug/"
 #define NOTIFIER DEBUGFS "notifier-error-inject/memory/actions/MEM_GOING_ONLINE/error"
+/* More failures than any test meets. */
+#define FAILURES 1000000
 /* Nobody's path makes more allocations than this. */
 #define NTH_MAX 2000
 /* A failed memory map is made again after five seconds. */
@@ -248,14 +249,23 @@ static void test_map_notifier(void)
 	fail_map_and_recover(partition_count);
 }
 
-/* Failures that are left of those that were allowed. */
-static long failures_left(const char *injector)
+/* Lets everything fail that is asked for, and counts. */
+static void fail_all(const char *injector)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", FAILURES);
+	set(injector, "times", text);
+	set(injector, "probability", "100");
+}
+
+static int failures_met(const char *injector)
 {
 	char path[128], text[32];
 
 	snprintf(path, sizeof(path), DEBUGFS "%s/times", injector);
 	CHECK(file_read(path, text, sizeof(text)) == 0);
-	return atol(text);
+	return FAILURES - atoi(text);
 }
 
 /* Nothing that the mover allocates is needed to give memory back or to take it again. */
@@ -265,57 +275,37 @@ static void test_mover(void)
 	arm();
 	require_caller("failslab", "mover_loop");
 	require_caller("fail_page_alloc", "mover_loop");
-	set("failslab", "times", "1000000");
-	set("fail_page_alloc", "times", "1000000");
-	set("failslab", "probability", "100");
-	set("fail_page_alloc", "probability", "100");
+	fail_all("failslab");
+	fail_all("fail_page_alloc");
 	populate(0);
 	populate(2);
 	disarm();
-	printf("# the mover met %ld and %ld failures\n", 1000000 - failures_left("failslab"), 1000000 - failures_left("fail_page_alloc"));
+	printf("# the mover met %d and %d failures\n", failures_met("failslab"), failures_met("fail_page_alloc"));
 	check_pages();
-}
-
-static void leave_and_stop(void *arg)
-{
-	char *mem = map_anon(MIB);
-
-	touch(mem, MIB, 1);
-	CHECK(pages_elsewhere(mem, MIB, *(int *)arg) == 0);
-	CHECK(cg_write("", "cgroup.procs", "0") == 0);
-	raise(SIGSTOP);
-	CHECK(pages_elsewhere(mem, MIB, 0) == 0);
 }
 
 static bool failures_are_used(void *arg)
 {
-	return failures_left("fail_page_alloc") < *(long *)arg - 8;
+	return failures_met("fail_page_alloc") > 8;
 }
 
 /* Pages of an ended instance that are mapped elsewhere cannot be moved for want of memory; when there is some again they are. */
 static void test_stragglers(void)
 {
 	uint64_t migrated = counter("stragglers_migrated");
-	long allowed = 1000000;
-	int nid, status;
-	unsigned int id;
-	pid_t pid;
+	unsigned int id = set_stage();
+	int nid = partition_nid(id), status;
+	pid_t pid = start_in("a", leave_and_stay, &nid);
 
-	populate(1);
-	id = claim_new("a");
-	nid = partition_nid(id);
-	pid = start_in("a", leave_and_stop, &nid);
 	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
 	arm();
 	require_caller("fail_page_alloc", "alloc_migration_target");
-	set("fail_page_alloc", "times", "1000000");
-	set("fail_page_alloc", "probability", "100");
-	host_request(0);
-	cg_end("a");
-	CHECK(wait_until(failures_are_used, &allowed, RECOVERY_MS));
+	fail_all("fail_page_alloc");
+	end_instance();
+	CHECK(wait_until(failures_are_used, NULL, RECOVERY_MS));
 	CHECK(has_state(id, "released") && counter("stragglers_migrated") == migrated);
 	disarm();
-	wait_state(id, "parked");
+	check_recovery(id);
 	CHECK(counter("stragglers_migrated") - migrated >= MIB / PAGE);
 	kill(pid, SIGCONT);
 	CHECK(wait_for(pid) == 0);

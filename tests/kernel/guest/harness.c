@@ -236,18 +236,25 @@ void host_request(unsigned int partitions)
 	host_request_bytes(partitions * partition_bytes);
 }
 
-uint64_t host_ask(const char *question)
+/* The number that run.py types on our console. */
+static uint64_t host_answer(const char *to)
 {
 	char answer[64];
 
-	say("@host ask %s", question);
-	CHECK_MSG(fgets(answer, sizeof(answer), stdin), "%s", question);
+	CHECK_MSG(fgets(answer, sizeof(answer), stdin), "%s", to);
 	return strtoull(answer, NULL, 10);
+}
+
+uint64_t host_ask(const char *question)
+{
+	say("@host ask %s", question);
+	return host_answer(question);
 }
 
 void host_qmp(const char *command, const char *arguments)
 {
 	say("@host qmp %s %s", command, arguments);
+	CHECK_MSG(!host_answer(command), "QEMU refuses %s %s", command, arguments);
 }
 
 void mount_disk(const char *where)

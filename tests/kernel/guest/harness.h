@@ -41,7 +41,7 @@ extern unsigned int partition_count;
 void host_request(unsigned int partitions);
 void host_request_bytes(size_t bytes);
 
-/* Any other command of QMP, with its arguments as JSON. */
+/* Any other command of QMP, with its arguments as JSON; returns when QEMU has taken it, CHECKs that it has. */
 void host_qmp(const char *command, const char *arguments);
 
 /* Asks run.py something that only the host can see or do, and waits for the number it answers. */

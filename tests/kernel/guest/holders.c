@@ -26,16 +26,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PIPE_PAGES 4ul
-
-static void splice_and_die(void *arg)
-{
-	int *pipe_ends = arg;
-	struct iovec iov = { map_pattern(PIPE_PAGES * PAGE), PIPE_PAGES * PAGE };
-
-	CHECK(vmsplice(pipe_ends[1], &iov, 1, 0) == (ssize_t)(PIPE_PAGES * PAGE));
-}
-
 static int open_reason(unsigned int id)
 {
 	char path[128], text[32];
@@ -370,19 +360,6 @@ static void test_peer(void)
 	check_next_owner();
 }
 
-static void leave_and_stay(void *arg)
-{
-	char *mem = map_pattern(MIB);
-	int *nid = arg;
-
-	CHECK(pages_elsewhere(mem, MIB, *nid) == 0);
-	CHECK(cg_write("", "cgroup.procs", "0") == 0);
-	raise(SIGSTOP);
-	/* The partition is gone meanwhile. Everything is as it was, elsewhere. */
-	CHECK(has_pattern(mem, MIB));
-	CHECK(pages_elsewhere(mem, MIB, 0) == 0);
-}
-
 /* In memory that the generations share. */
 struct family {
 	int nid;
@@ -459,8 +436,6 @@ static void slow_disk(bool slow)
 	snprintf(text, sizeof(text), "{\"device\": \"null\", \"bps\": 0, \"bps_rd\": %d, \"bps_wr\": 0, \"iops\": 0, \"iops_rd\": 0, \"iops_wr\": 0}",
 		 slow);
 	host_qmp("block_set_io_throttle", text);
-	/* The host takes one line after the other: with an answer to this it has done that. */
-	host_ask("boots");
 }
 
 static bool request_in_flight(void *arg)

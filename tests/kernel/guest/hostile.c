@@ -4,9 +4,11 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,6 +35,25 @@ void pause_for_ever(void)
 {
 	for (;;)
 		pause();
+}
+
+void splice_and_die(void *pipe_ends)
+{
+	struct iovec iov = { map_pattern(PIPE_PAGES * PAGE), PIPE_PAGES * PAGE };
+
+	CHECK(vmsplice(((int *)pipe_ends)[1], &iov, 1, 0) == (ssize_t)(PIPE_PAGES * PAGE));
+}
+
+void leave_and_stay(void *nid)
+{
+	char *mem = map_pattern(MIB);
+
+	CHECK(pages_elsewhere(mem, MIB, *(int *)nid) == 0);
+	CHECK(cg_write("", "cgroup.procs", "0") == 0);
+	raise(SIGSTOP);
+	/* The partition is gone meanwhile. Everything is as it was, elsewhere. */
+	CHECK(has_pattern(mem, MIB));
+	CHECK(pages_elsewhere(mem, MIB, 0) == 0);
 }
 
 static void partition_text(unsigned int id, const char *file, char *buf, size_t size)

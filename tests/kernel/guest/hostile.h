@@ -17,6 +17,13 @@ char *map_pattern(size_t bytes);
 bool has_pattern(const char *mem, size_t bytes);
 void pause_for_ever(void);
 
+/* Bodies of processes that end, or leave their cgroup, and leave pages of the partition behind. */
+#define PIPE_PAGES 4ul
+/* Puts PIPE_PAGES into a pipe (its two ends) and ends. */
+void splice_and_die(void *pipe_ends);
+/* Writes a MiB in the partition (*nid), leaves its cgroup and stops; when it goes on, its memory must be the same, on node 0. */
+void leave_and_stay(void *nid);
+
 bool has_reason(unsigned int id, const char *reason);
 void wait_reason(unsigned int id, const char *reason);
 /* Bytes of a partition that are held in this way, as of the last time that the kernel counted. */

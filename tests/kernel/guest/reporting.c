@@ -132,32 +132,36 @@ static void set_balloon(size_t bytes)
 	host_qmp("balloon", text);
 }
 
-static bool is_inflated(void *before)
-{
-	return vmstat("balloon_inflate") - *(uint64_t *)before >= BALLOON / PAGE;
-}
+/* A counter of pages, and where it must come to. */
+struct goal {
+	const char *name;
+	uint64_t value;
+};
 
-static bool is_deflated(void *before)
+static bool is_reached(void *arg)
 {
-	return vmstat("balloon_deflate") - *(uint64_t *)before >= BALLOON / PAGE;
+	struct goal *goal = arg;
+
+	return vmstat(goal->name) >= goal->value;
 }
 
 /* The balloon takes pages wherever it finds some, but for partitions: a free one, and one in use, keep all of theirs. */
 static void test_balloon(void)
 {
-	uint64_t inflated = vmstat("balloon_inflate"), deflated = vmstat("balloon_deflate");
+	struct goal inflated = { "balloon_inflate", vmstat("balloon_inflate") + BALLOON / PAGE };
+	struct goal deflated = { "balloon_deflate", vmstat("balloon_deflate") + BALLOON / PAGE };
 	const char *mib = getenv("ram_mib");
 	size_t total = mib ? strtoul(mib, NULL, 10) << 20 : 0;
 
 	CHECK(total > BALLOON);
 	populate(2);
 	set_balloon(total - BALLOON);
-	CHECK(wait_until(is_inflated, &inflated, REPORT_TIMEOUT_MS));
+	CHECK(wait_until(is_reached, &inflated, REPORT_TIMEOUT_MS));
 	check_nobody_else(0, NULL);
 	check_nobody_else(1, NULL);
 	run_claimed(fill);
 	set_balloon(total);
-	CHECK(wait_until(is_deflated, &deflated, REPORT_TIMEOUT_MS));
+	CHECK(wait_until(is_reached, &deflated, REPORT_TIMEOUT_MS));
 	populate(0);
 }
 

@@ -13,10 +13,15 @@
 
 #define ENTRIES 4
 
+/* Where things are in a ring: the same in all, as they have one size. */
+static struct io_uring_params params;
+
 int uring_make(void)
 {
-	struct io_uring_params params = { .flags = 0 };
-	int ring = (int)syscall(SYS_io_uring_setup, ENTRIES, &params);
+	int ring;
+
+	params = (struct io_uring_params){ .flags = 0 };
+	ring = (int)syscall(SYS_io_uring_setup, ENTRIES, &params);
 
 	CHECK(ring >= 0);
 	return ring;
@@ -31,12 +36,9 @@ int uring_register(int ring, void *mem, size_t bytes)
 
 void uring_read(int ring, int fd, void *mem, size_t bytes)
 {
-	struct io_uring_params params = { .flags = 0 };
 	struct io_uring_sqe *sqes;
 	char *queue;
 
-	/* A ring of the same size tells where things are. */
-	close((int)syscall(SYS_io_uring_setup, ENTRIES, &params));
 	queue = mmap(NULL, params.sq_off.array + ENTRIES * sizeof(unsigned int), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
 	sqes = mmap(NULL, ENTRIES * sizeof(*sqes), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
 	CHECK(queue != MAP_FAILED && sqes != MAP_FAILED);

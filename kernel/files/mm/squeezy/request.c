@@ -26,7 +26,7 @@ unsigned int squeezy_request_us = DEFAULT_US;
 /* What is known of requests of a kind. Plugging is much cheaper. */
 struct experience {
 	unsigned int bound;	/* device blocks per request; 0: not known yet */
-	bool slow;		/* the last one took longer than it should */
+	bool slow;		/* the last that tells something took longer than it should */
 };
 
 /* So much larger than the last one a request may be, however fast that was. */
