@@ -322,7 +322,7 @@ def run_variant(name, options, initramfs, workdir):
     results.append((planned is not None and planned == len(results), "all tests were run"))
     results.append((not splats, "no kernel warning" + "".join(f" [{s[:100]}]" for s in splats[:3])))
     results.append((any(variant.expected in line for line in lines), f"the log says '{variant.expected}'"))
-    if name.startswith("bad-"):
+    if name.startswith(("bad-", "no-memcg")):
         said = [line for line in lines if re.search(r"\] squeezy: ", line)]
         results.append((len(said) == 1, "the kernel says so in one line" + "".join(f" [{s[:100]}]" for s in said if len(said) > 1)))
     if has_options(options.kernel, ["SQUEEZY_KUNIT_TEST"]):

@@ -115,18 +115,19 @@ void __init squeezy_reserve_nodes(void)
 	squeezy_nr_nodes = boot_count;
 }
 
-static int __init squeezy_layout_check(void)
+/* Says itself what is wrong. */
+static bool __init squeezy_layout_usable(void)
 {
 	if (!IS_ALIGNED(boot_bytes, memory_block_size_bytes())) {
 		pr_err("partition size %llu is not a multiple of the memory block size %lu; feature off\n",
 		       boot_bytes, memory_block_size_bytes());
-		return -EINVAL;
+		return false;
 	}
 	if (mem_cgroup_disabled()) {
 		pr_err("the memory controller is disabled (cgroup_disable=memory); feature off\n");
-		return -EINVAL;
+		return false;
 	}
-	return 0;
+	return true;
 }
 
 static int __init squeezy_layout_init(void)
@@ -152,11 +153,9 @@ static int __init squeezy_init(void)
 {
 	int rc;
 
-	if (!squeezy_nr_nodes)
+	if (!squeezy_nr_nodes || !squeezy_layout_usable())
 		return 0;
-	rc = squeezy_layout_check();
-	if (!rc)
-		rc = squeezy_layout_init();
+	rc = squeezy_layout_init();
 	if (!rc)
 		rc = squeezy_map_init();
 	if (!rc)
