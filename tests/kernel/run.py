@@ -45,13 +45,14 @@ class Variant:
 
     def __init__(self, cmdline, expected="", suites="off", memory_mib=512, qemu=(), block="2M", needs=(), seconds=BOOT_SECONDS,
                  backend="memory-backend-ram", disk=None, on_debug=True, must_fail="", allowed=(),
-                 size=PARTITION, count=PARTITIONS, reboot=False):
+                 size=PARTITION, count=PARTITIONS, reboot=False, second_node_mib=0):
         """disk: a disk with one file of so many MiB of random bytes, or "boot" for one with the kernel and the initramfs. on_debug: also
-        on a debug kernel. must_fail: words of the failure that this boot must have. allowed: splats that it may have."""
+        on a debug kernel. must_fail: words of the failure that this boot must have. allowed: splats that it may have.
+        second_node_mib: memory of a second NUMA node, beside memory_mib of the first."""
         self.cmdline, self.expected, self.suites, self.memory_mib = cmdline, expected, suites, memory_mib
         self.qemu, self.block, self.needs, self.seconds = list(qemu), block, needs, seconds
         self.backend, self.disk, self.on_debug, self.must_fail, self.allowed = backend, disk, on_debug, must_fail, allowed
-        self.size, self.count, self.reboot = size, count, reboot
+        self.size, self.count, self.reboot, self.second_node_mib = size, count, reboot, second_node_mib
 
     @property
     def region(self):
@@ -61,10 +62,10 @@ class Variant:
 class FakeVariant(Variant):
     """Boots with RAM that the kernel is not told of, as the memory of the device inside it, and without QEMU's virtio-mem."""
 
-    def __init__(self, suites):
+    def __init__(self, suites, more="", needs=()):
         region = PARTITIONS * PARTITION
-        super().__init__(f"{LAYOUT} mem={BASE_MIB}M squeezy_fake={BASE_MIB}M,{region}", WITH, suites, BASE_MIB + region // MIB + 64,
-                         needs=("SQUEEZY_FAKE_DEVICE",), seconds=1200, allowed=("refused as wrong", "no more memory is plugged"))
+        super().__init__(f"{LAYOUT} mem={BASE_MIB}M squeezy_fake={BASE_MIB}M,{region}{more}", WITH, suites, BASE_MIB + region // MIB + 64,
+                         needs=("SQUEEZY_FAKE_DEVICE", *needs), seconds=1200, allowed=("refused as wrong", "no more memory is plugged"))
 
 
 WITH = "partitions of 128 MiB"
@@ -80,6 +81,8 @@ VARIANTS = {
     "partitions": Variant(LAYOUT, WITH, "claim,drain"),
     "placement": Variant(LAYOUT, WITH, "placement,processes,huge,remote,outside", seconds=900),
     "exclusion": Variant(LAYOUT, WITH, "exclusion", seconds=900),
+    # Partitions behind a second node of the firmware's, which there is then to migrate and demote to.
+    "two-nodes": Variant(LAYOUT, "on nodes 2 to 5", "exclusion,claim,drain", second_node_mib=256, seconds=900),
     "secrecy": Variant(LAYOUT, WITH, "secrecy", backend=MEMFD),
     "secrecy-init": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1", WITH, "secrecy", backend=MEMFD),
     "secrecy-poison": Variant(LAYOUT + " page_poison=1", WITH, "secrecy", backend=MEMFD, needs=("PAGE_POISONING",), seconds=900),
@@ -100,7 +103,9 @@ VARIANTS = {
     "page-poison": Variant(LAYOUT + " page_poison=1 psi=1", WITH, BROAD, qemu=SLOW_DISK, needs=("PAGE_POISONING",), seconds=900),
     "slub-debug": Variant(LAYOUT + " slub_debug=FZPU psi=1", WITH, BROAD, qemu=SLOW_DISK, needs=("DEBUG_VM", "SLUB_DEBUG"), seconds=900),
     "page-owner": Variant(LAYOUT + " page_owner=on psi=1", WITH, BROAD, qemu=SLOW_DISK, needs=("PAGE_OWNER",), seconds=900),
-    "kmemleak": Variant(LAYOUT + " kmemleak=on", WITH, "claim,drain,leaks", needs=("DEBUG_KMEMLEAK",), memory_mib=768),
+    "kmemleak": Variant(LAYOUT + " kmemleak=on", WITH, "claim,drain,holders,late-tasks,poison,controller,leaks", memory_mib=768, qemu=SLOW_DISK,
+                        needs=("DEBUG_KMEMLEAK", "MEMORY_FAILURE"), seconds=900),
+    "kmemleak-fake": FakeVariant("fakeconfig,fakeanswers,leaks", " kmemleak=on", ("DEBUG_KMEMLEAK",)),
     "planted-warning": Variant(LAYOUT, WITH, "plant_warning", needs=("SQUEEZY_DEBUG",), must_fail="plant_write"),
     "planted-leak": Variant(LAYOUT + " kmemleak=on", WITH, "plant_leak,leaks", needs=("SQUEEZY_DEBUG", "DEBUG_KMEMLEAK"),
                             must_fail="kmemleak finds nothing"),
@@ -125,7 +130,7 @@ VARIANTS = {
     "driver-kexec": Variant(LAYOUT, WITH, "kexec", backend=MEMFD, disk="boot", needs=("KEXEC_FILE",)),
     "driver-crash": Variant(LAYOUT + " crashkernel=256M", WITH, "crash", backend=MEMFD, disk="boot", memory_mib=1024,
                             needs=("KEXEC_FILE", "PROC_VMCORE"), allowed=("Kernel panic - not syncing: sysrq triggered crash",)),
-    "waiting": Variant(LAYOUT, WITH, "waiting,delegation"),
+    "waiting": Variant(LAYOUT, WITH, "waiting,delegation,controller"),
     "moving": Variant(LAYOUT, WITH, "moving", needs=("SQUEEZY_DEBUG",)),
     "injected": Variant(LAYOUT, WITH, "injected,freezing,core-dump", needs=("FAIL_PAGE_ALLOC", "PM_DEBUG", "COREDUMP")),
     "events": Variant(LAYOUT, WITH, "events", qemu=("-smp", "1"), needs=("EVENT_TRACING",)),
@@ -133,6 +138,7 @@ VARIANTS = {
     "bad-text": Variant("squeezy=nonsense", "squeezy=nonsense is not <count>x<size>", on_debug=False),
     "bad-zero": Variant("squeezy=0x512M", "is out of range", on_debug=False),
     "bad-count": Variant("squeezy=128x128M", "is out of range", on_debug=False),
+    "bad-nodes": Variant("squeezy=127x128M", "127 partitions need 127 node ids, the kernel has 126 left", on_debug=False, second_node_mib=256),
     "bad-size": Variant("squeezy=4x100M", "not a multiple of the memory block size", on_debug=False),
     "bad-wrap": Variant("squeezy=18446744073709551617x512M", "is out of range", on_debug=False),
     "bad-size-wrap": Variant("squeezy=1x16777217T", "is out of range", on_debug=False),
@@ -225,7 +231,7 @@ def virtio_mem(variant):
 def qemu_command(kernel, initramfs, variant, qmp, append):
     kvm = os.access("/dev/kvm", os.W_OK) and re.search(r"^flags.* (vmx|svm)( |$)", open("/proc/cpuinfo").read(), re.M)
     accel = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=64", "-cpu", "max"]
-    region = variant.region
+    region, second = variant.region, variant.second_node_mib
     kasan = has_options(kernel, ["KASAN"])
     # KASAN's shadow is an eighth of all memory, what it keeps of freed objects comes on top.
     memory_mib = variant.memory_mib * (2 if kasan else 1)
@@ -234,13 +240,14 @@ def qemu_command(kernel, initramfs, variant, qmp, append):
         append += " no5lvl"
     return [
         "qemu-system-x86_64", "-M", "q35,usb=off", *accel, "-smp", "2", "-nodefaults", "-no-user-config", "-display", "none",
-        "-m", f"size={memory_mib}M,slots=2,maxmem={memory_mib * MIB + region + SHARED + 1024 * MIB}",
+        "-m", f"size={memory_mib + second}M,slots=2,maxmem={(memory_mib + second) * MIB + region + SHARED + 1024 * MIB}",
         "-kernel", kernel, "-initrd", initramfs,
         "-append", f"console=ttyS0 loglevel=7 printk.devkmsg=on panic=-1 no_timer_check memhp_default_state=online_movable rcupdate.rcu_expedited=1 "
         f"{variant.cmdline} suites={variant.suites} ram_mib={memory_mib} {append}",
         "-serial", "stdio", "-qmp", f"unix:{qmp},server=on,wait=off",
         *([] if isinstance(variant, FakeVariant) else virtio_mem(variant)),
         "-numa", "node,nodeid=0,memdev=base", "-object", f"memory-backend-ram,id=base,size={memory_mib}M",
+        *(["-numa", "node,nodeid=1,memdev=second", "-object", f"memory-backend-ram,id=second,size={second}M"] if second else []),
         *([] if variant.reboot else ["-no-reboot"]), *variant.qemu,
     ]
 

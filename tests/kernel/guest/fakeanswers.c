@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/mman.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -446,11 +448,78 @@ static void test_waiters_hear(void)
 	waiters_hear(lose_by_removal_in_flight);
 }
 
+static bool none_is_used(void *arg)
+{
+	for (unsigned int i = 0; i < partition_count; i++)
+		if (!has_state(i, "parked") && !has_state(i, "absent"))
+			return false;
+	return true;
+}
+
+/* What the device does not take back serves the next claim, and while it refuses that, it still gives. */
+static void test_refused_serves_claims(void)
+{
+	fake_start_coarse();
+	fake_populate(2);
+	fake_write("answers", "busy:100000");
+	fake_request(0);
+	CHECK(wait_until(none_is_used, NULL, 20000));
+	wait_refused(counter("requests_refused") + 1);
+	fake_request(partition_bytes);
+	claim_and_use("a");
+	fake_request(0);
+	CHECK(wait_until(none_is_used, NULL, 20000));
+	wait_refused(counter("requests_refused") + 1);
+	fake_write("answers", "ack");
+	fake_end();
+}
+
+static void go_on(int sig)
+{
+}
+
+static void poison_one(void *arg)
+{
+	char *mem = map_anon(PAGE);
+
+	signal(SIGBUS, go_on);
+	*mem = 1;
+	CHECK(madvise(mem, PAGE, MADV_HWPOISON) == 0);
+}
+
+/* A page fails, its device goes before it has taken the memory back, and another comes: its memory is sound. */
+static void test_poison_and_replacement(void)
+{
+	uint64_t corrupted = meminfo("HardwareCorrupted:");
+
+	if (access("/sys/kernel/mm/hwpoison", F_OK) && access("/sys/devices/system/memory/hard_offline_page", F_OK))
+		return;
+	fake_start();
+	fake_populate(1);
+	fake_write("answers", "busy:100000");
+	claim_new("a");
+	CHECK(run_in("a", poison_one, NULL) == 0);
+	CHECK(meminfo("HardwareCorrupted:") == corrupted + PAGE / 1024);
+	fake_request(0);
+	cg_end("a");
+	CHECK(wait_until(none_is_used, NULL, 20000));
+	fake_pull_out();
+	fake_start();
+	CHECK(meminfo("HardwareCorrupted:") == corrupted);
+	fake_populate(1);
+	CHECK(partition_value(0, "free_bytes") == partition_bytes);
+	claim_and_use("a");
+	CHECK(partition_value(0, "free_bytes") == partition_bytes);
+	fake_end();
+}
+
 const struct test fakeanswers_tests[] = {
 	{ "an honest device", test_honest },
 	{ "plug refused, then not", test_plug_refused },
 	{ "unplug refused, then not", test_unplug_refused },
 	{ "unplug refused, then wanted again", test_unplug_refused_and_wanted_again },
+	{ "unplug refused all the time: claims are served", test_refused_serves_claims },
+	{ "memory failure, then another device", test_poison_and_replacement },
 	{ "plug refused, then not wanted", test_plug_refused_and_given_up },
 	{ "requests refused in between", test_refused_in_between },
 	{ "late answers", test_late },

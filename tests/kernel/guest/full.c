@@ -21,6 +21,11 @@
 #define MIB (1ul << 20)
 #define PAGE 4096ul
 #define THREADS 8
+#define OWN_STAT "/sys/fs/cgroup/a/memory.squeezy.stat"
+
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08
+#endif
 
 /* A life elsewhere, which has to go on: rounds of touching fresh memory. */
 static _Atomic unsigned long *rounds;
@@ -210,6 +215,28 @@ static void test_threads(void)
 	CHECK(was_killed(wait_for(small)));
 }
 
+/* What comes and goes there meanwhile. */
+#define SLACK_KIB 8192
+
+static uint64_t free_in_node0(void)
+{
+	char text[64], *at;
+	FILE *file = fopen("/sys/devices/system/node/node0/meminfo", "r");
+
+	CHECK(file);
+	do {
+		CHECK(fgets(text, sizeof(text), file));
+		at = strstr(text, "MemFree:");
+	} while (!at);
+	fclose(file);
+	return strtoull(at + strlen("MemFree:"), NULL, 10);
+}
+
+static bool node0_has(void *kib)
+{
+	return free_in_node0() >= *(uint64_t *)kib;
+}
+
 /*
  * A member that was frozen before it knew dies all the same, and the writer comes back: with an error, or because a memory without
  * a process is nobody's, and normal memory serves it until the writer has gone.
@@ -219,10 +246,12 @@ static void test_frozen(void)
 	size_t bytes = partition_bytes / 2, more = partition_bytes;
 	char *mem = map_anon(more);
 	struct iovec local = { mem, more }, remote = { mem, more };
+	uint64_t had;
 	pid_t hog;
 
 	populate(1);
 	claim_new("a");
+	had = free_in_node0();
 	hog = start_in("a", holder, &bytes);
 	wait_asleep(hog);
 	CHECK(cg_write("a", "cgroup.freeze", "1") == 0);
@@ -232,6 +261,59 @@ static void test_frozen(void)
 	CHECK(cg_event("a", "memory.events", "oom_kill") == 1);
 	munmap(mem, more);
 	cg_end("a");
+	/* What normal memory has lent is back. */
+	had -= SLACK_KIB;
+	CHECK(wait_until(node0_has, &had, 20000));
+}
+
+/* Fills the partition to the last page, then lets the kernel write to a droppable page, for which nobody is killed. */
+static void droppable_when_full(void *arg)
+{
+	char *mem = map_anon(partition_bytes), *at = mem;
+	char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0);
+	int fds[2];
+
+	CHECK(page != MAP_FAILED && pipe(fds) == 0);
+	*at = 1;
+	CHECK(write(fds[1], mem, PAGE) == (ssize_t)PAGE);
+	while (flat_key(OWN_STAT, "free") || flat_key(OWN_STAT, "per_cpu")) {
+		CHECK(at < mem + partition_bytes);
+		*at = 1;
+		at += PAGE;
+	}
+	*(volatile bool *)arg = true;
+	CHECK_MSG(false, "read() is answered %zd", read(fds[0], page, PAGE));
+}
+
+static bool is_set(void *flag)
+{
+	return *(volatile bool *)flag;
+}
+
+static bool full_thrice(void *before)
+{
+	return counter("partition_full") >= *(uint64_t *)before + 3;
+}
+
+static void test_droppable(void)
+{
+	bool *full = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t kills = counter("oom_kills"), met;
+	pid_t pid;
+
+	CHECK(full != MAP_FAILED);
+	populate(1);
+	claim_new("a");
+	met = counter("partition_full");
+	pid = start_in("a", droppable_when_full, full);
+	CHECK(wait_until(is_set, full, 60000));
+	/* It tries again and again. */
+	CHECK(wait_until(full_thrice, &met, 20000));
+	CHECK(kill(pid, SIGKILL) == 0);
+	CHECK(was_killed(wait_for(pid)));
+	CHECK(counter("oom_kills") == kills);
+	cg_end("a");
+	munmap(full, PAGE);
 }
 
 static void protected_holder(void *arg)
@@ -432,6 +514,7 @@ const struct test full_tests[] = {
 	{ "a full partition kills below its claimant only", test_nested },
 	{ "many threads at a full partition: one kill", test_threads },
 	{ "a full partition of frozen tasks", test_frozen },
+	{ "who writes to a droppable page in a system call can be killed", test_droppable },
 	{ "a remote writer at a full partition gets an error", test_remote_unkillable },
 	{ "userfaultfd at a full partition gets an error", test_userfaultfd },
 	{ "no free 2 MiB: small pages, no kill", test_huge_fallback },

@@ -489,6 +489,7 @@ static const struct suite {
 	{ "waiting", waiting_tests },
 	{ "freezing", freezing_tests },
 	{ "delegation", delegation_tests },
+	{ "controller", controller_tests },
 	{ "moving", moving_tests },
 	{ "injected", injected_tests },
 	{ "events", event_tests },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Late drains: pages of an ended instance that something outside it still holds. */
 #include "hostile.h"
+#include "pages.h"
 #include "uring.h"
 
 #include <arpa/inet.h>
@@ -527,6 +528,36 @@ static void test_moved_task(void)
 	check_next_owner();
 }
 
+/* More than are moved in one go, and pages of 2 MiB among them. */
+static void leave_with_much(void *nid)
+{
+	const size_t bytes = 48 * MIB, huge = 8 * MIB;
+	char *mem = map_anon(bytes);
+	char *first = mem + (-(uintptr_t)mem & (2 * MIB - 1));
+
+	CHECK(madvise(mem, bytes, MADV_NOHUGEPAGE) == 0);
+	CHECK(madvise(first, huge, MADV_HUGEPAGE) == 0);
+	memset(mem, PATTERN, bytes);
+	CHECK(flags_of_pfn(pfn_of(first)) >> KPF_THP & 1);
+	leave_with(mem, bytes, *(int *)nid);
+}
+
+static void test_much_migrated(void)
+{
+	uint64_t migrated = counter("stragglers_migrated");
+	unsigned int id = set_stage();
+	int nid = partition_nid(id), status;
+	pid_t pid = start_in("a", leave_with_much, &nid);
+
+	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	end_instance();
+	check_recovery(id);
+	CHECK(counter("stragglers_migrated") - migrated >= 40 * MIB / PAGE);
+	kill(pid, SIGCONT);
+	CHECK(wait_for(pid) == 0);
+	check_next_owner();
+}
+
 const struct test holders_tests[] = {
 	{ "pages in a pipe: the reason can be polled for, comes and goes", test_pipe },
 	{ "MSG_ZEROCOPY in flight", test_zerocopy },
@@ -538,5 +569,6 @@ const struct test holders_tests[] = {
 	{ "a child elsewhere that shares its parent's pages", test_shared_with_child },
 	{ "a direct read from a disk in flight", test_direct_io },
 	{ "a process that left with its pages: they are migrated and paid for", test_moved_task },
+	{ "a process that left with 48 MiB of small and huge pages", test_much_migrated },
 	{ NULL, NULL }
 };

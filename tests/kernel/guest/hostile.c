@@ -44,16 +44,19 @@ void splice_and_die(void *pipe_ends)
 	CHECK(vmsplice(((int *)pipe_ends)[1], &iov, 1, 0) == (ssize_t)(PIPE_PAGES * PAGE));
 }
 
-void leave_and_stay(void *nid)
+void leave_with(const char *mem, size_t bytes, int nid)
 {
-	char *mem = map_pattern(MIB);
-
-	CHECK(pages_elsewhere(mem, MIB, *(int *)nid) == 0);
+	CHECK(pages_elsewhere(mem, bytes, nid) == 0);
 	CHECK(cg_write("", "cgroup.procs", "0") == 0);
 	raise(SIGSTOP);
 	/* The partition is gone meanwhile. Everything is as it was, elsewhere. */
-	CHECK(has_pattern(mem, MIB));
-	CHECK(pages_elsewhere(mem, MIB, 0) == 0);
+	CHECK(has_pattern(mem, bytes));
+	CHECK(pages_elsewhere(mem, bytes, 0) == 0);
+}
+
+void leave_and_stay(void *nid)
+{
+	leave_with(map_pattern(MIB), MIB, *(int *)nid);
 }
 
 static void partition_text(unsigned int id, const char *file, char *buf, size_t size)

@@ -23,6 +23,8 @@ void pause_for_ever(void);
 void splice_and_die(void *pipe_ends);
 /* Writes a MiB in the partition (*nid), leaves its cgroup and stops; when it goes on, its memory must be the same, on node 0. */
 void leave_and_stay(void *nid);
+/* The same with memory that is filled already. */
+void leave_with(const char *mem, size_t bytes, int nid);
 
 bool has_reason(unsigned int id, const char *reason);
 void wait_reason(unsigned int id, const char *reason);

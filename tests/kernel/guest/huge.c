@@ -112,20 +112,72 @@ static bool is_collapsed(void *mem)
 	return is_huge(mem);
 }
 
+/* How long khugepaged rests between two scans, and after an allocation that failed. */
+static void set_rests(const char *scan_ms, const char *alloc_ms)
+{
+	CHECK(write_file(THP_SYSFS "khugepaged/scan_sleep_millisecs", scan_ms, 0) == 0);
+	CHECK(write_file(THP_SYSFS "khugepaged/alloc_sleep_millisecs", alloc_ms, 0) == 0);
+}
+
 /* khugepaged itself, which runs in no cgroup. */
-static void by_khugepaged(void *nid)
+static void collapsed_in_time(void *nid)
 {
 	uint64_t before = vmstat("thp_collapse_alloc");
-	char *mem;
+	char *mem = map_small(2 * HUGE);
 
-	CHECK(write_file(THP_SYSFS "khugepaged/scan_sleep_millisecs", "10", 0) == 0);
-	CHECK(write_file(THP_SYSFS "khugepaged/alloc_sleep_millisecs", "10", 0) == 0);
-	mem = map_small(2 * HUGE);
 	CHECK(wait_until(is_collapsed, mem, 60000));
 	CHECK(vmstat("thp_collapse_alloc") > before);
 	all_here(mem, 2 * HUGE, nid);
-	CHECK(write_file(THP_SYSFS "khugepaged/scan_sleep_millisecs", "10000", 0) == 0);
-	CHECK(write_file(THP_SYSFS "khugepaged/alloc_sleep_millisecs", "60000", 0) == 0);
+}
+
+static void by_khugepaged(void *nid)
+{
+	set_rests("10", "10");
+	collapsed_in_time(nid);
+	set_rests("10000", "60000");
+}
+
+/* Brings small pages of node 0 into a claim; they can never be collapsed. */
+static void bring_small_pages(void *cgroup)
+{
+	char *mem = map_aligned(HUGE);
+
+	CHECK(madvise(mem, HUGE, MADV_NOHUGEPAGE) == 0);
+	touch(mem, HUGE, 1);
+	CHECK(cg_write("", "cgroup.procs", "0") == 0);
+	CHECK(cg_write(cgroup, "cgroup.procs", "0") == 0);
+	CHECK(madvise(mem, HUGE, MADV_HUGEPAGE) == 0);
+	raise(SIGSTOP);
+}
+
+static bool scans_done(void *wanted)
+{
+	return file_number(THP_SYSFS "khugepaged/full_scans") >= *(uint64_t *)wanted;
+}
+
+/* What one instance cannot have is no reason for khugepaged to rest: the pages of others are collapsed all the same. */
+static void test_others_collapse(void)
+{
+	uint64_t failed, scans;
+	int nid, status;
+	pid_t pid;
+
+	populate(2);
+	claim_new("b");
+	nid = partition_nid(claim_new("a"));
+	pid = start_in(NULL, bring_small_pages, "b");
+	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	failed = vmstat("thp_collapse_alloc_failed");
+	/* Whoever rests for want of memory does so until the test's time is up. */
+	set_rests("10", "100000000");
+	scans = file_number(THP_SYSFS "khugepaged/full_scans") + 3;
+	CHECK(wait_until(scans_done, &scans, 120000));
+	CHECK(vmstat("thp_collapse_alloc_failed") > failed);
+	CHECK(run_in("a", collapsed_in_time, &nid) == 0);
+	set_rests("10000", "60000");
+	cg_end("b");
+	wait_for(pid);
+	cg_end("a");
 }
 
 struct mixed {
@@ -287,6 +339,7 @@ const struct test huge_tests[] = {
 	{ "huge pages copied after fork", test_copied_after_fork },
 	{ "huge pages by MADV_COLLAPSE", test_by_request },
 	{ "huge pages by khugepaged", test_by_khugepaged },
+	{ "khugepaged goes on where an instance has no huge page", test_others_collapse },
 	{ "collapse of a range that predates the claim", test_mixed_range },
 	{ "MADV_COLLAPSE by another process", test_by_remote_request },
 	{ "the sizes between (16 KiB to 1 MiB)", test_sizes_between },

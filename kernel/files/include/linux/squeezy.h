@@ -81,7 +81,10 @@ static inline bool squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct
 
 /**
  * squeezy_collapse_alloc - the same for a huge page that replaces small ones
+ * @gfp: allocation flags
+ * @mm: address space that the huge page is for
  * @node_load: how many of the pages to be replaced lie on each node
+ * @ret_folio: as above, where true is returned
  */
 static inline bool squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm,
 					  const u32 *node_load, struct folio **ret_folio)
@@ -137,6 +140,9 @@ static inline unsigned long squeezy_memcg_reclaim(struct mem_cgroup *memcg, gfp_
 
 /**
  * squeezy_migration_refused - would this migration cross a partition's border?
+ * @src: folio to be moved
+ * @dst: where it would be moved to
+ * @reason: who asks
  */
 static inline bool squeezy_migration_refused(struct folio *src, struct folio *dst,
 					     enum migrate_reason reason)
@@ -147,6 +153,10 @@ static inline bool squeezy_migration_refused(struct folio *src, struct folio *ds
 
 /**
  * squeezy_pcp_limits - small per-CPU page lists for the zone of a partition
+ * @zone: any zone
+ * @high_min: limit, replaced for a partition
+ * @high_max: limit, replaced for a partition
+ * @batch: pages a refill, replaced for a partition
  *
  * Every page they hold must be taken back before the partition can go.
  */

@@ -12,6 +12,7 @@
 #include <linux/memcontrol.h>
 #include <linux/migrate.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 
 #include <trace/events/squeezy.h>
 
@@ -31,9 +32,37 @@ void __squeezy_pcp_limits(struct zone *zone, int *high_min, int *high_max, int *
 	*high_max = PCP_HIGH;
 }
 
-static struct folio *take_folio(gfp_t gfp, int order, int nid)
+/**
+ * squeezy_take_folio - a folio of a partition that somebody claims
+ * @gfp: allocation flags
+ * @order: of the folio
+ * @p: the partition
+ *
+ * While a memory map is made its pages are on the free lists, with no memory
+ * behind them: whoever read the claim long ago must not get one. map.c waits
+ * for a grace period before that.
+ *
+ * Return: a folio, which may be another claimant's by now: the caller has to
+ * look once more. Or NULL.
+ */
+struct folio *squeezy_take_folio(gfp_t gfp, int order, struct squeezy_partition *p)
 {
-	return __squeezy_alloc_folio(gfp, order, squeezy_partition_of(nid)->zone);
+	struct folio *folio = NULL;
+
+	rcu_read_lock();
+	if (likely(squeezy_get_state(p) == SQUEEZY_CLAIMED))
+		folio = __squeezy_alloc_folio(gfp, order, p->zone);
+	rcu_read_unlock();
+	return folio;
+}
+
+/* A page in use keeps a partition from being claimed, so this look is the last. */
+static struct folio *still_owned(struct folio *folio, struct mm_struct *mm, int nid)
+{
+	if (!folio || likely(squeezy_mm_nid(mm) == nid))
+		return folio;
+	folio_put(folio);
+	return NULL;
 }
 
 static bool may_wait(gfp_t gfp, int order)
@@ -42,20 +71,31 @@ static bool may_wait(gfp_t gfp, int order)
 	       !(gfp & (__GFP_NORETRY | __GFP_RETRY_MAYFAIL));
 }
 
+/*
+ * Linux repeats a fault on a droppable mapping that got no page, and in the
+ * middle of a system call does so for ever: no signal is looked at. Whoever is
+ * to die there gets what it needs.
+ */
+static bool cannot_end(struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & VM_DROPPABLE) &&
+	       (fatal_signal_pending(current) || (current->flags & PF_EXITING));
+}
+
 /* Out of line, so that a fault of a task without a claim saves no registers for it. */
 static noinline struct folio *alloc_from(gfp_t gfp, int order, struct vm_area_struct *vma,
 					 int nid)
 {
-	struct folio *folio = take_folio(gfp, order, nid);
-	bool ours = true;
+	struct folio *folio = squeezy_take_folio(gfp, order, squeezy_partition_of(nid));
 
-	if (unlikely(!folio) && may_wait(gfp, order)) {
+	if (unlikely(!folio) && may_wait(gfp, order))
 		folio = squeezy_wait_for_page(gfp, vma, nid);
-		/* Released meanwhile: normal memory it is. */
-		ours = folio || squeezy_mm_nid(vma->vm_mm) == nid;
-	}
+	folio = still_owned(folio, vma->vm_mm, nid);
 	squeezy_delay_charge();
-	return folio || !ours ? folio : ERR_PTR(-ENOMEM);
+	if (likely(folio))
+		return folio;
+	/* Released meanwhile, or on its way out: normal memory it is. */
+	return squeezy_mm_nid(vma->vm_mm) != nid || cannot_end(vma) ? NULL : ERR_PTR(-ENOMEM);
 }
 
 /* NULL: the owner has no partition; an error: that cannot serve the request. */
@@ -89,7 +129,9 @@ bool __squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm, const u32 *node_l
 		return false;
 	*ret_folio = NULL;
 	if (own && !foreign && node_load[own])
-		*ret_folio = take_folio(gfp, HPAGE_PMD_ORDER, own);
+		*ret_folio = still_owned(squeezy_take_folio(gfp, HPAGE_PMD_ORDER,
+							    squeezy_partition_of(own)),
+					 mm, own);
 	return true;
 }
 

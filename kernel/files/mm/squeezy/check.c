@@ -5,7 +5,9 @@
  *
  * All goes on meanwhile: a page may be between two lists, a partition between
  * two states. So what looks wrong is looked at again, after every CPU has
- * scheduled, and counts only if each of many looks has found it.
+ * scheduled, and counts only if each of many looks has found it. What can
+ * never be, not even for a moment, of a page that we hold a reference to (page
+ * cache, kernel memory, a charge to somebody else) counts at once.
  *
  * Locks: memory hotplug is held off while one partition is looked at, and the
  * zone lock is held for one block of the largest order at a time.
@@ -59,6 +61,8 @@ static const char * const fault_names[NR_FAULTS] = {
 
 /* One partition through all looks. */
 struct suspicion {
+	const char *proof;		/* what one look has proved, if anything */
+	unsigned long proof_pfn;
 	unsigned long faults;		/* bits of enum fault */
 	unsigned long *pages;		/* a bit for each page */
 	unsigned long *listed;		/* on per-CPU lists at this look */
@@ -69,9 +73,11 @@ struct look {
 	struct squeezy_partition *p;
 	enum squeezy_state state;
 	struct mem_cgroup *claimant;	/* with a reference */
+	u64 owner;			/* id of its cgroup, or of the last claimant's */
 	struct suspicion *s;
 	unsigned long faults;
 	bool first;
+	bool proved;			/* the judgement of a page needs no other look */
 	struct seq_file *report;	/* at the last look */
 };
 
@@ -92,44 +98,66 @@ static void report_page(struct look *l, struct page *page, const char *why)
 			   page_ref_count(page));
 }
 
+static const char *proved(struct look *l, const char *why)
+{
+	l->proved = true;
+	return why;
+}
+
+static bool is_owners(struct look *l, struct mem_cgroup *memcg)
+{
+	while (memcg && squeezy_cgroup_id(memcg) != l->owner)
+		memcg = parent_mem_cgroup(memcg);
+	return memcg;
+}
+
+/*
+ * A partition with a page in use cannot be claimed, so it is still the same
+ * owner's if it is claimed or released as it was when the look began.
+ */
+static bool owner_is_known(struct look *l)
+{
+	return squeezy_get_state(l->p) == l->state && READ_ONCE(l->p->owner_id) == l->owner;
+}
+
 static const char *judge_anon(struct look *l, struct folio *folio)
 {
 	struct mem_cgroup *memcg;
 	const char *why = NULL;
 
 	if (folio_test_ksm(folio))
-		return "merged by KSM";
+		return proved(l, "merged by KSM");
 	if (folio_test_swapcache(folio))
-		return "in the swap cache";
+		return proved(l, "in the swap cache");
 	if (folio_mapcount(folio) > folio_ref_count(folio))
 		return "mapped more often than referenced";
 	if (l->state != SQUEEZY_CLAIMED && l->state != SQUEEZY_RELEASED)
 		return "in use, but nobody claims the partition";
 	rcu_read_lock();
 	memcg = folio_memcg(folio);
-	if (!memcg || mem_cgroup_is_root(memcg))
+	if (!memcg)
 		why = "charged to nobody";
-	else if (l->claimant && !mem_cgroup_is_descendant(memcg, l->claimant))
-		why = "charged to a cgroup outside of the claimant";
+	else if (!is_owners(l, memcg) && owner_is_known(l))
+		why = proved(l, "charged to a cgroup outside of the claimant");
 	rcu_read_unlock();
 	return why;
 }
 
-/* Our reference keeps @folio what it is. */
+/* Our reference keeps @folio what it is, so what must never be is proved by one look. */
 static const char *judge_folio(struct look *l, struct folio *folio)
 {
 	if (folio_test_slab(folio) || folio_memcg_kmem(folio))
-		return "kernel memory";
+		return proved(l, "kernel memory");
 	if (folio_test_pgtable(folio))
-		return "a page table";
+		return proved(l, "a page table");
 	if (folio_test_hugetlb(folio))
-		return "of a hugetlb pool";
+		return proved(l, "of a hugetlb pool");
 	if (folio_test_reserved(folio) || PageOffline(&folio->page))
 		return "reserved or offline";
 	if (folio_test_anon(folio))
 		return judge_anon(l, folio);
-	if (folio->mapping)
-		return "page cache";
+	if (folio_mapping(folio))
+		return proved(l, "page cache");
 	if (folio_mapped(folio))
 		return "mapped, but not anonymous";
 	/* A fault that has not mapped it yet, unless that lasts. */
@@ -218,11 +246,16 @@ static void look_at_block(struct look *l, unsigned long pfn)
 		nr = 1;
 		if (!test_bit(i, not_free))
 			continue;
+		l->proved = false;
 		why = l->state == SQUEEZY_PARKED ? judge_parked(page) : judge_page(l, page, &nr);
 		nr = min(nr, MAX_ORDER_NR_PAGES - i);
 		if (!why)
 			continue;
 		bitmap_set(bad, i, nr);
+		if (l->proved && !l->s->proof) {
+			l->s->proof = why;
+			l->s->proof_pfn = pfn + i;
+		}
 		if (l->report && test_bit(i, suspects))
 			report_page(l, page, why);
 	}
@@ -370,6 +403,7 @@ static void look_at_claim(struct look *l)
 	spin_lock(&squeezy_lock);
 	l->state = p->state;
 	l->claimant = p->claimant;
+	l->owner = p->owner_id;
 	claimed = l->state == SQUEEZY_CLAIMED;
 	if (claimed != !!l->claimant || (claimed && l->claimant->squeezy.nid != p->nid))
 		l->faults |= BIT(FAULT_CLAIM);
@@ -428,7 +462,7 @@ static bool cgroups_are_right(void)
 
 static bool is_suspect(struct suspicion *s)
 {
-	return s->faults || !bitmap_empty(s->pages, squeezy_layout.pages);
+	return s->proof || s->faults || !bitmap_empty(s->pages, squeezy_layout.pages);
 }
 
 /* Returns whether anything still looks wrong. */
@@ -458,6 +492,10 @@ static void report_faults(struct suspicion *all, bool cgroups_wrong, struct seq_
 	struct squeezy_partition *p;
 	unsigned long fault;
 
+	for_each_squeezy_partition(p)
+		if (all[p->id].proof && nr_reports++ < REPORTS_MAX)
+			seq_printf(m, "partition %u: pfn %#lx was %s\n", p->id,
+				   all[p->id].proof_pfn, all[p->id].proof);
 	for_each_squeezy_partition(p)
 		for_each_set_bit(fault, &all[p->id].faults, NR_FAULTS)
 			if (nr_reports++ < REPORTS_MAX)

@@ -13,6 +13,7 @@
 #include <linux/completion.h>
 #include <linux/kernfs.h>
 #include <linux/mm.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 
@@ -81,6 +82,7 @@ static void claim_locked(struct squeezy_partition *p, struct mem_cgroup *memcg)
 {
 	css_get(&memcg->css);
 	p->claimant = memcg;
+	WRITE_ONCE(p->owner_id, squeezy_cgroup_id(memcg));
 	WRITE_ONCE(nr_claims, nr_claims + 1);
 	squeezy_set_state(p, SQUEEZY_CLAIMED);
 	set_nid_below(memcg, p->nid);
@@ -102,6 +104,7 @@ static struct mem_cgroup *release_locked(struct squeezy_partition *p)
 	p->backoff_ms = 0;
 	p->not_before = jiffies;
 	squeezy_set_state(p, SQUEEZY_RELEASED);
+	p->unclaimed_gp = get_state_synchronize_rcu();
 	squeezy_count(SQUEEZY_RELEASES);
 	trace_squeezy_release(p->id, squeezy_cgroup_id(memcg));
 	return memcg;
@@ -120,6 +123,7 @@ static struct squeezy_partition *own_partition(struct mem_cgroup *memcg)
 
 /**
  * squeezy_get_claimant - whose partition is this?
+ * @p: the partition
  *
  * Return: the claimant with a css reference for the caller to put, or NULL.
  */
@@ -164,6 +168,7 @@ static void tell_wanting(void)
 
 /**
  * squeezy_make_claimable - every page of a partition is free and nobody's
+ * @p: the partition, just populated, or emptied by its last claimant
  *
  * It goes to the writer that has slept longest; without one, those that were
  * told EAGAIN are told to try again.
@@ -430,6 +435,8 @@ void squeezy_css_killed(struct cgroup_subsys_state *css)
 {
 	struct mem_cgroup *memcg = mem_cgroup_from_css(css);
 
+	if (!static_branch_unlikely(&squeezy_enabled))
+		return;
 	/* A claim that is being written right now must not outlive us. */
 	spin_lock(&squeezy_lock);
 	memcg->squeezy.dead = true;

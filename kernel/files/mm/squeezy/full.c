@@ -42,18 +42,7 @@ static bool task_is_dying(void)
 
 static struct folio *take_page(struct page_waiter *w)
 {
-	return __squeezy_alloc_folio(w->gfp, 0, w->p->zone);
-}
-
-/* Taking them back keeps others from draining their zones meanwhile: not for nothing. */
-static bool cpus_keep_pages(struct zone *zone)
-{
-	int cpu;
-
-	for_each_online_cpu(cpu)
-		if (READ_ONCE(per_cpu_ptr(zone->per_cpu_pageset, cpu)->count))
-			return true;
-	return false;
+	return squeezy_take_folio(w->gfp, 0, w->p);
 }
 
 /*
@@ -64,7 +53,8 @@ static struct folio *take_leftovers(struct page_waiter *w, struct mem_cgroup *cl
 {
 	lru_add_drain();
 	squeezy_reclaim(claimant, w->gfp);
-	if (cpus_keep_pages(w->p->zone))
+	/* Taking them back keeps others from draining their zones meanwhile: not for nothing. */
+	if (squeezy_zone_cached_pages(w->p))
 		drain_all_pages(w->p->zone);
 	return take_page(w);
 }
@@ -163,15 +153,22 @@ static bool make_room(struct page_waiter *w, struct folio **ret_folio)
 
 	if (!claimant)
 		return false;
-	*ret_folio = take_leftovers(w, claimant);
-	if (!*ret_folio && !task_is_dying() && w->may_kill)
-		again = pages_are_away(w) || kill_inside(w, claimant, ret_folio);
+	/* A claim may end meanwhile, and the zone's per-CPU lists with the memory map. */
+	if (squeezy_pin_map(w->p)) {
+		*ret_folio = take_leftovers(w, claimant);
+		if (!*ret_folio && !task_is_dying() && w->may_kill)
+			again = pages_are_away(w) || kill_inside(w, claimant, ret_folio);
+		squeezy_unpin_map(w->p);
+	}
 	css_put(&claimant->css);
 	return again && !*ret_folio && !task_is_dying();
 }
 
 /**
  * squeezy_wait_for_page - a page for a fault that met a full partition
+ * @gfp: allocation flags, may sleep
+ * @vma: the mapping that the page is for
+ * @nid: node of the partition
  *
  * Waits, with mmap_lock or a VMA lock held, for as long as somebody inside is
  * about to die; the OOM reaper bounds that. A droppable mapping is not worth

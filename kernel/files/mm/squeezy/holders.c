@@ -8,7 +8,6 @@
  */
 #define pr_fmt(fmt) "squeezy: " fmt
 
-#include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/page-flags.h>
 #include <linux/pid_namespace.h>
@@ -20,7 +19,7 @@
 #include "../internal.h"
 #include "internal.h"
 
-/* Hot-add and hot-remove of others wait for us no longer than this many pages take. */
+/* A partition that is parked meanwhile is noticed after so many pages. */
 #define CHUNK_PAGES 8192UL
 #define MAPPERS_MAX 64
 
@@ -110,8 +109,8 @@ static int walk_chunk(unsigned long *pfn, unsigned long end, squeezy_visit_t vis
  * @visit: may sleep; anything but 0 ends the walk
  * @arg: for @visit
  *
- * Once parked, a partition may lose its memory map, under mem_hotplug_lock.
- * Every chunk therefore looks at the state after taking that lock.
+ * Takes no lock that hot-add or hot-remove of others could hold for long; the
+ * memory map of this partition stays for as long as it is looked at.
  *
  * Return: what @visit returned last, -ENOENT if the partition has been parked,
  * or -EINTR.
@@ -123,11 +122,10 @@ int squeezy_visit_used(struct squeezy_partition *p, unsigned long *pfn,
 	int rc = 0;
 
 	while (*pfn < end && !rc) {
-		get_online_mems();
-		rc = -ENOENT;
-		if (squeezy_state_has_pages(squeezy_get_state(p)))
-			rc = walk_chunk(pfn, min(end, *pfn + CHUNK_PAGES), visit, arg);
-		put_online_mems();
+		if (!squeezy_pin_map(p))
+			return -ENOENT;
+		rc = walk_chunk(pfn, min(end, *pfn + CHUNK_PAGES), visit, arg);
+		squeezy_unpin_map(p);
 		cond_resched();
 		if (!rc && fatal_signal_pending(current))
 			rc = -EINTR;
@@ -145,6 +143,7 @@ static int add_up(const struct squeezy_used *used, void *arg)
 
 /**
  * squeezy_holders_count - how many pages are held by what
+ * @p: the partition
  * @pages: SQUEEZY_NR_HOLDERS numbers to add to
  */
 int squeezy_holders_count(struct squeezy_partition *p, unsigned long *pages)
@@ -209,6 +208,7 @@ static int note_mappers(const struct squeezy_used *used, void *arg)
 
 /**
  * squeezy_holders_mappers - list the processes that map pages of a partition
+ * @p: the partition
  * @buf: of a page
  *
  * Ids are those of the reader's namespace.

@@ -110,8 +110,11 @@ struct squeezy_partition {
 	/* Protected by squeezy_lock. */
 	enum squeezy_state state;
 	struct mem_cgroup *claimant;	/* holds a css reference */
+	u64 owner_id;			/* of the claimant's cgroup; of the last one's if there is none */
 	u64 times_ns[SQUEEZY_NR_TIMES];
 	bool reserved;			/* in a request: map.c keeps off */
+	unsigned long unclaimed_gp;	/* RCU: who has read of the last claim is done after it */
+	unsigned int map_pins;		/* who reads the memory map: map.c leaves it */
 	bool fresh_map;			/* made because it was to be populated */
 	bool map_failed;		/* at the last try */
 	bool late;			/* a look found pages in use; set by the mover */
@@ -175,6 +178,7 @@ static inline struct squeezy_partition *squeezy_partition_of(int nid)
 
 /**
  * squeezy_mm_nid - node of the partition that backs this address space
+ * @mm: the address space
  *
  * The memcg is that of mm->owner: the one its pages are charged to.
  *
@@ -217,6 +221,8 @@ static inline u64 squeezy_cgroup_id(struct mem_cgroup *memcg)
 void squeezy_set_state(struct squeezy_partition *p, enum squeezy_state state);
 const char *squeezy_state_name(enum squeezy_state state);
 void squeezy_stamp(struct squeezy_partition *p, enum squeezy_time time);
+bool squeezy_pin_map(struct squeezy_partition *p);
+void squeezy_unpin_map(struct squeezy_partition *p);
 void squeezy_count(enum squeezy_counter counter);
 void squeezy_count_many(enum squeezy_counter counter, unsigned long n);
 unsigned long squeezy_counter_read(enum squeezy_counter counter);
@@ -236,6 +242,9 @@ void squeezy_delay_init(struct dentry *dir);
 #else
 static inline void squeezy_delay_charge(void) { }
 #endif
+
+/* alloc.c */
+struct folio *squeezy_take_folio(gfp_t gfp, int order, struct squeezy_partition *p);
 
 /* full.c */
 struct folio *squeezy_wait_for_page(gfp_t gfp, struct vm_area_struct *vma, int nid);
@@ -273,6 +282,7 @@ void squeezy_poison_find(struct squeezy_partition *p, unsigned long pages);
 bool squeezy_poison_take(struct squeezy_partition *p, unsigned long missing);
 bool squeezy_poison_in(struct squeezy_partition *p, unsigned long pfn, unsigned long pages);
 void squeezy_poison_heal(struct squeezy_partition *p);
+void squeezy_poison_heal_page(struct squeezy_partition *p, unsigned long pfn);
 
 /* straggler.c */
 int squeezy_straggler_init(void);
@@ -289,7 +299,7 @@ int squeezy_map_init(void);
 bool squeezy_map_needs_memory(void);
 void squeezy_map_set_demand(unsigned int nr);
 void squeezy_map_kick(void);
-void squeezy_map_stop(void);
+int squeezy_map_stop(void);
 void squeezy_map_balance(void);
 
 /* mover.c */

@@ -26,6 +26,8 @@
 #include "internal.h"
 
 #define RETRY_MS 5000
+/* A map takes tens of milliseconds, seconds in an emulated debug kernel. */
+#define STOP_MS 10000
 /* Between two blocks: removing one drains every CPU's LRU batches. */
 #define REMOVE_PAUSE_MS 10
 /* Whoever looks at free pages (compaction, reporting) keeps one no longer. */
@@ -127,6 +129,8 @@ static int make_map(struct squeezy_partition *p, bool *ret_left)
 	int rc = -ENOMEM;
 
 	*ret_left = false;
+	/* Onlining puts all pages on the free lists: nobody may take one who has read of the last claim. */
+	cond_synchronize_rcu(p->unclaimed_gp);
 	if (room_for_map())
 		rc = add_memory_driver_managed(p->nid, PFN_PHYS(p->start_pfn), squeezy_layout.bytes,
 					       "System RAM (squeezy)", MHP_MERGE_RESOURCE);
@@ -175,8 +179,9 @@ static void mark_pages_offline(struct squeezy_partition *p)
 	unsigned long pfn, end = p->start_pfn + squeezy_layout.pages;
 
 	for (pfn = p->start_pfn; pfn < end; pfn++) {
-		if (!PageHWPoison(pfn_to_page(pfn)))
-			__SetPageOffline(pfn_to_page(pfn));
+		/* One that failed as it was being parked; offlining would count it twice. */
+		squeezy_poison_heal_page(p, pfn);
+		__SetPageOffline(pfn_to_page(pfn));
 		if (IS_ALIGNED(pfn, MAX_ORDER_NR_PAGES))
 			cond_resched();
 	}
@@ -248,7 +253,8 @@ static bool due(struct squeezy_partition *p)
 /* Its map is of no use at the moment, and nobody is about to use it. */
 static bool is_spare(struct squeezy_partition *p)
 {
-	return p->state == SQUEEZY_PARKED && !p->reserved && !READ_ONCE(p->plugged_blocks);
+	return p->state == SQUEEZY_PARKED && !p->reserved && !p->map_pins &&
+	       !READ_ONCE(p->plugged_blocks);
 }
 
 static unsigned int count_spares(void)
@@ -371,10 +377,24 @@ void squeezy_map_kick(void)
 
 /**
  * squeezy_map_stop - wait until no map is being made; the next kick goes on
+ *
+ * Not for ever: hot-plug of a device through ACPI holds device_hotplug_lock
+ * while it probes, and the worker may want that.
+ *
+ * Return: 0, or -EBUSY.
  */
-void squeezy_map_stop(void)
+int squeezy_map_stop(void)
 {
-	cancel_delayed_work_sync(&mapper);
+	unsigned long give_up = jiffies + msecs_to_jiffies(STOP_MS);
+
+	for (;;) {
+		cancel_delayed_work(&mapper);
+		if (!work_busy(&mapper.work))
+			return 0;
+		if (time_after(jiffies, give_up))
+			return -EBUSY;
+		msleep(1);
+	}
 }
 
 /**
@@ -389,6 +409,7 @@ void squeezy_map_balance(void)
 
 /**
  * squeezy_map_set_demand - how many more partitions are to be populated
+ * @nr: partitions
  *
  * So many parked ones keep their map, whatever keep_memmap says.
  */

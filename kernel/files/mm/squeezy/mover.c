@@ -35,6 +35,8 @@ static unsigned long looked_at;
 /* The device has refused a request: no other before then, unless it changes. */
 static unsigned long device_not_before;
 static bool device_changed;
+/* ... and what it refused was to take memory back. */
+static bool unplug_refused;
 /*
  * The partitions that the request in flight covers. Memory maps are left as
  * they are meanwhile.
@@ -411,7 +413,7 @@ static void want_maps(unsigned int more)
 static bool begin_request(unsigned int more)
 {
 	unsigned int half_way = 0, in_vain = 0, waiting = 0;
-	struct squeezy_partition *p, *parked = NULL;
+	struct squeezy_partition *p;
 
 	for_each_squeezy_partition(p) {
 		enum squeezy_state state = squeezy_get_state(p);
@@ -420,20 +422,31 @@ static bool begin_request(unsigned int more)
 			continue;
 		half_way += is_half_way(p);
 		in_vain += may_unplug(p, false);
-		if (is_full(p) && state == SQUEEZY_PARKED)
-			parked = parked ?: p;
-		else if (is_full(p))
-			waiting++;
+		waiting += is_full(p) && !may_unplug(p, false);
 	}
+	/* What the device does not take back must not keep it from giving. */
+	if (xchg(&unplug_refused, false) && more > waiting && plug_run(more - waiting))
+		return true;
 	if (in_vain)
 		return unplug_run(in_vain, false);
 	if (half_way > more)
 		return unplug_run(half_way - more, true);
-	if (more && parked) {
-		end_populate(parked);
+	return more > waiting && plug_run(more - waiting);
+}
+
+/* One that has map and memory needs nothing of the device, whatever that is doing. */
+static bool unpark_one(void)
+{
+	struct squeezy_partition *p;
+
+	for_each_squeezy_partition(p) {
+		if (squeezy_get_state(p) != SQUEEZY_PARKED || !is_full(p) || p->reserved ||
+		    may_unplug(p, false))
+			continue;
+		end_populate(p);
 		return true;
 	}
-	return more > waiting && plug_run(more - waiting);
+	return false;
 }
 
 /* Can the device take a request now? */
@@ -445,6 +458,8 @@ static bool device_ready(void)
 		return false;
 	if (rc)
 		device_refused();
+	if (rc && !run_plugs)
+		unplug_refused = true;
 	if (run_length)
 		settle_run();
 	if (!squeezy_device_alive())
@@ -477,7 +492,7 @@ static bool move_one(void)
 		p = next_to_drain();
 	if (p)
 		drain(p);
-	return p || (ready && begin_request(more)) || recycle_one();
+	return p || (more && unpark_one()) || (ready && begin_request(more)) || recycle_one();
 }
 
 /* How long until the first retry; for ever if there is nothing to retry. */
@@ -548,18 +563,18 @@ void squeezy_mover_stop(void)
  *
  * There is no mover. The next device has nothing plugged.
  *
- * Return: 0, or -EBUSY if somebody uses a partition.
+ * Return: 0, or -EBUSY if somebody uses a partition or a map is being made.
  */
 int squeezy_mover_take_back(void)
 {
 	struct squeezy_partition *p;
-	int rc = 0;
+	int rc;
 
 	squeezy_request_forget();
 	settle_run();
-	squeezy_map_stop();
+	rc = squeezy_map_stop();
 	for_each_squeezy_partition(p)
-		if (squeezy_get_state(p) == SQUEEZY_CLAIMED)
+		if (rc || squeezy_get_state(p) == SQUEEZY_CLAIMED)
 			return -EBUSY;
 	for_each_squeezy_partition(p) {
 		if (squeezy_get_state(p) == SQUEEZY_RELEASED || grab(p))
@@ -570,6 +585,9 @@ int squeezy_mover_take_back(void)
 	if (rc)
 		return rc;
 	for_each_squeezy_partition(p) {
+		/* The memory that has failed went with the device. */
+		if (p->nr_poisoned)
+			squeezy_poison_heal(p);
 		WRITE_ONCE(p->plugged_blocks, 0);
 		p->populating = false;
 	}

@@ -77,6 +77,41 @@ void squeezy_set_state(struct squeezy_partition *p, enum squeezy_state state)
 	squeezy_sysfs_state_changed(p);
 }
 
+/**
+ * squeezy_pin_map - keep the memory map of a partition that has pages
+ * @p: the partition
+ *
+ * Whoever reads its struct pages or its zone's per-CPU lists and is not the
+ * mover needs that: once parked, a partition may lose both. A pin does not
+ * keep it from being parked, so what is read may be of a parked partition.
+ * Nests; may be held across sleep.
+ *
+ * Return: false if the partition has no pages, and nothing is pinned.
+ */
+bool squeezy_pin_map(struct squeezy_partition *p)
+{
+	bool pinned;
+
+	spin_lock(&squeezy_lock);
+	pinned = squeezy_state_has_pages(p->state);
+	p->map_pins += pinned;
+	spin_unlock(&squeezy_lock);
+	return pinned;
+}
+
+void squeezy_unpin_map(struct squeezy_partition *p)
+{
+	bool was_last;
+
+	spin_lock(&squeezy_lock);
+	p->map_pins--;
+	was_last = !p->map_pins && p->state == SQUEEZY_PARKED;
+	spin_unlock(&squeezy_lock);
+	/* Its removal may have been put off. */
+	if (was_last)
+		squeezy_map_balance();
+}
+
 void squeezy_count_many(enum squeezy_counter counter, unsigned long n)
 {
 	atomic_long_add(n, &counters[counter]);

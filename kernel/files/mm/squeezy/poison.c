@@ -56,8 +56,19 @@ static void swap_list(struct squeezy_partition *p, struct poison_list *list)
 	spin_unlock_irqrestore(&p->zone->lock, flags);
 }
 
+static void publish_list(struct squeezy_partition *p, struct poison_list *list)
+{
+	drain_all_pages(p->zone);
+	/* It may have been parked meanwhile, and is healed then without our list. */
+	spin_lock(&squeezy_lock);
+	if (squeezy_state_has_pages(p->state))
+		swap_list(p, list);
+	spin_unlock(&squeezy_lock);
+}
+
 /**
  * squeezy_poison_find - list the pages of a partition that are lost to poison
+ * @p: the partition
  * @pages: number of pages with hwpoison that a walk has found
  *
  * A page without references may also be on a per-CPU list, where memory_failure()
@@ -68,27 +79,19 @@ void squeezy_poison_find(struct squeezy_partition *p, unsigned long pages)
 {
 	struct poison_list list = { .size = pages };
 	unsigned long pfn = p->start_pfn;
-	int rc;
 
 	list.pfns = kvmalloc_array(pages, sizeof(*list.pfns), GFP_KERNEL);
-	if (!list.pfns)
-		return;
-	rc = squeezy_visit_used(p, &pfn, note_poison, &list);
-	if (rc) {
-		kvfree(list.pfns);
-		return;
+	if (list.pfns && squeezy_pin_map(p)) {
+		if (!squeezy_visit_used(p, &pfn, note_poison, &list))
+			publish_list(p, &list);
+		squeezy_unpin_map(p);
 	}
-	drain_all_pages(p->zone);
-	/* Once it is parked, a hot-add may initialise the zone's lock. */
-	spin_lock(&squeezy_lock);
-	if (squeezy_state_has_pages(p->state))
-		swap_list(p, &list);
-	spin_unlock(&squeezy_lock);
 	kvfree(list.pfns);
 }
 
 /**
  * squeezy_poison_take - are all pages that are not free lost to poison?
+ * @p: the partition
  * @missing: how many are not free; not 0
  *
  * Takes their last reference if so. Under zone->lock.
@@ -118,6 +121,9 @@ bool squeezy_poison_take(struct squeezy_partition *p, unsigned long missing)
 
 /**
  * squeezy_poison_in - is one of the lost pages in this range? Under zone->lock.
+ * @p: the partition
+ * @pfn: first page of the range
+ * @pages: its length
  */
 bool squeezy_poison_in(struct squeezy_partition *p, unsigned long pfn, unsigned long pages)
 {
@@ -130,24 +136,34 @@ bool squeezy_poison_in(struct squeezy_partition *p, unsigned long pfn, unsigned 
 }
 
 /**
+ * squeezy_poison_heal_page - a lost page of a parked partition has no memory any more
+ * @p: the partition
+ * @pfn: of the page; nothing is done unless it has failed
+ */
+void squeezy_poison_heal_page(struct squeezy_partition *p, unsigned long pfn)
+{
+	struct page *page = pfn_to_page(pfn);
+
+	if (!PageHWPoison(page))
+		return;
+	num_poisoned_pages_sub(pfn, 1);
+	__init_single_page(page, pfn, zone_idx(p->zone), p->nid);
+	set_page_count(page, 0);
+}
+
+/**
  * squeezy_poison_heal - the device has taken the memory of a parked partition
+ * @p: the partition
  *
  * What it plugs the next time is sound.
  */
 void squeezy_poison_heal(struct squeezy_partition *p)
 {
 	struct poison_list none = { };
-	struct page *page;
 	unsigned int i;
 
-	for (i = 0; i < p->nr_poisoned; i++) {
-		page = pfn_to_page(p->poisoned[i]);
-		if (!PageHWPoison(page))
-			continue;
-		num_poisoned_pages_sub(p->poisoned[i], 1);
-		__init_single_page(page, p->poisoned[i], zone_idx(p->zone), p->nid);
-		set_page_count(page, 0);
-	}
+	for (i = 0; i < p->nr_poisoned; i++)
+		squeezy_poison_heal_page(p, p->poisoned[i]);
 	swap_list(p, &none);
 	kvfree(none.pfns);
 }

@@ -70,6 +70,8 @@ unsigned long __squeezy_memcg_reclaim(struct mem_cgroup *memcg, gfp_t gfp,
 
 /**
  * squeezy_reclaim - free some pages of the partition of a claimant
+ * @claimant: the cgroup
+ * @gfp: flags of the fault
  *
  * For a fault, so a batch will do. Does nothing in a fault that reclaim
  * itself has taken.

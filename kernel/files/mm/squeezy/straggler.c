@@ -74,6 +74,7 @@ static int empty_own_batches(void *unused)
 
 /**
  * squeezy_straggler_batches - empty the LRU batches of all CPUs at once
+ * @p: the partition that is drained
  * @missing: pages of @p that are not free
  *
  * On the stopper threads, which run before any task: an instance that has just
@@ -169,6 +170,7 @@ static void publish(struct squeezy_partition *p, const unsigned long *pages)
 }
 
 struct evictees {
+	struct squeezy_partition *p;
 	struct list_head folios;
 	unsigned long pages;
 };
@@ -177,6 +179,9 @@ static int isolate(const struct squeezy_used *used, void *arg)
 {
 	struct evictees *e = arg;
 
+	/* Claimed again: these pages are the next instance's. */
+	if (squeezy_get_state(e->p) != SQUEEZY_RELEASED)
+		return -ESTALE;
 	if (used->holder == SQUEEZY_HELD_MAPPED && folio_test_anon(used->folio) &&
 	    isolate_folio_to_list(used->folio, &e->folios))
 		e->pages += used->pages;
@@ -190,7 +195,7 @@ static bool evict_batch(struct squeezy_partition *p, unsigned long *pfn)
 		.gfp_mask = GFP_USER | __GFP_MOVABLE | __GFP_RETRY_MAYFAIL | __GFP_NOWARN,
 		.reason = MR_MEMORY_HOTPLUG,
 	};
-	struct evictees e = { .folios = LIST_HEAD_INIT(e.folios) };
+	struct evictees e = { .p = p, .folios = LIST_HEAD_INIT(e.folios) };
 	int more = squeezy_visit_used(p, pfn, isolate, &e);
 	unsigned int moved = 0;
 
@@ -221,6 +226,8 @@ static void evict(struct squeezy_partition *p)
 
 /**
  * squeezy_may_evict - is this migration our own, out of a released partition?
+ * @from: node of the page
+ * @to: node that it would move to
  */
 bool squeezy_may_evict(int from, int to)
 {
@@ -268,6 +275,7 @@ static void begin_late(struct squeezy_partition *p)
 
 /**
  * squeezy_straggler_missing - the mover found pages of a partition in use
+ * @p: the partition
  * @by_retry: because a retry was due, not because we asked for a look
  */
 void squeezy_straggler_missing(struct squeezy_partition *p, bool by_retry)
@@ -286,6 +294,7 @@ void squeezy_straggler_missing(struct squeezy_partition *p, bool by_retry)
 
 /**
  * squeezy_straggler_gone - nothing is in the way of a drain any more
+ * @p: the partition
  *
  * The mover's, like the function above. A look that is under way finds out.
  */

@@ -132,6 +132,7 @@ u64 squeezy_device_requested(void)
 
 /**
  * squeezy_device_usable - does the device let us plug up to here?
+ * @end: physical address
  *
  * Its usable region may follow the requested size a little later.
  */
@@ -231,6 +232,9 @@ static int look_for_answer(struct squeezy_device *d)
 
 /**
  * squeezy_device_send - begin to plug or unplug device blocks
+ * @plug: plug, or unplug
+ * @addr: physical address of the first block
+ * @nr_blocks: how many
  *
  * The mover is kicked when the answer is there.
  */

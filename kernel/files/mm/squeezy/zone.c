@@ -36,6 +36,7 @@ static unsigned long free_pages_locked(struct zone *zone)
 
 /**
  * squeezy_zone_free_pages - pages on the free lists, exactly
+ * @p: the partition
  */
 unsigned long squeezy_zone_free_pages(struct squeezy_partition *p)
 {
@@ -54,14 +55,19 @@ unsigned long squeezy_zone_free_pages(struct squeezy_partition *p)
 
 /**
  * squeezy_zone_cached_pages - free pages on per-CPU lists, at a glance
+ * @p: the partition
  */
 unsigned long squeezy_zone_cached_pages(struct squeezy_partition *p)
 {
 	unsigned long pages = 0;
 	int cpu;
 
+	/* The lists are freed with the memory map. */
+	if (!squeezy_pin_map(p))
+		return 0;
 	for_each_online_cpu(cpu)
 		pages += READ_ONCE(per_cpu_ptr(p->zone->per_cpu_pageset, cpu)->count);
+	squeezy_unpin_map(p);
 	return pages;
 }
 
@@ -160,6 +166,7 @@ static unsigned long until_empty(struct squeezy_partition *p,
 
 /**
  * squeezy_zone_empty - has the last page of a released partition come back?
+ * @p: the partition
  *
  * Return: the number of pages that are still in use.
  */
@@ -170,6 +177,7 @@ unsigned long squeezy_zone_empty(struct squeezy_partition *p)
 
 /**
  * squeezy_zone_take - take every page of a partition off the free lists
+ * @p: the partition
  *
  * May sleep. The partition must not be claimed nor claimable.
  *
@@ -182,6 +190,7 @@ unsigned long squeezy_zone_take(struct squeezy_partition *p)
 
 /**
  * squeezy_zone_take_fresh - as squeezy_zone_take(), right after hot-add
+ * @p: the partition
  *
  * Nobody has had a page yet, so there is nowhere to look for missing ones.
  */
@@ -192,6 +201,7 @@ unsigned long squeezy_zone_take_fresh(struct squeezy_partition *p)
 
 /**
  * squeezy_zone_park - make the pages that were taken invisible
+ * @p: the partition
  *
  * On return nobody reads or writes them: neither the allocator nor a pfn
  * walker, nor a /proc/kcore reader that was in the middle of one.
@@ -220,6 +230,7 @@ static void prepare_contents(struct page *page)
 
 /**
  * squeezy_zone_unpark - give the pages of a plugged partition to the allocator
+ * @p: the partition
  */
 void squeezy_zone_unpark(struct squeezy_partition *p)
 {

@@ -64,6 +64,7 @@ static DEFINE_MUTEX(script_mutex);
 
 /**
  * fake_next_behaviour - how the request just taken is answered
+ * @ret_delay_ms: after how long
  */
 const struct fake_behaviour *fake_next_behaviour(unsigned int *ret_delay_ms)
 {

@@ -179,6 +179,8 @@ static u16 execute(struct virtio_device *vdev, const struct virtio_mem_req *requ
 
 /**
  * fake_memory_execute - what an honest device does with a request
+ * @vdev: the device, for its byte order
+ * @request: as the driver has written it
  *
  * Return: the type of its response.
  */
