@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench-kernel-plan.h"
 
+#include <string.h>
+
 #define COUNTED .kernel = PLAN_COUNTED, .counted = true
 #define STOCK .kernel = PLAN_STOCK, .counted = true
 /* Real time: two vCPUs of the kernel that this machine's accelerator can run. */
@@ -51,3 +53,31 @@ const struct plan_boot plan_boots[] = {
 };
 
 const size_t plan_n_boots = sizeof(plan_boots) / sizeof(*plan_boots);
+
+const struct plan_boot *plan_find(const char *name)
+{
+	for (size_t i = 0; i < plan_n_boots; i++)
+		if (!strcmp(plan_boots[i].name, name))
+			return &plan_boots[i];
+	return NULL;
+}
+
+static bool in_list(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *at = list; (at = strstr(at, name)); at += len) {
+		if ((at == list || at[-1] == ',') && (at[len] == ',' || !at[len]))
+			return true;
+	}
+	return false;
+}
+
+unsigned int plan_times(const struct plan_run *run, const struct plan_boot *boot)
+{
+	bool wanted = run->only ? in_list(run->only, boot->name) : !run->quick || boot->quick;
+
+	if (!wanted)
+		return 0;
+	return boot->counted && !run->quick ? 2 : 1;
+}

@@ -26,7 +26,19 @@ struct plan_boot {
 	unsigned int base_mib;
 };
 
+/* Which of the boots one run of the command makes. */
+struct plan_run {
+	bool quick;
+	const char *only;		/* a comma-separated list, whether quick or not; NULL: all, or the quick ones */
+};
+
 extern const struct plan_boot plan_boots[];
 extern const size_t plan_n_boots;
+
+/* NULL: there is no such boot. */
+const struct plan_boot *plan_find(const char *name);
+
+/* How often the run makes this boot, 0: not at all. Counted ones are repeated unless quick: the spread of two is the error. */
+unsigned int plan_times(const struct plan_run *run, const struct plan_boot *boot);
 
 #endif

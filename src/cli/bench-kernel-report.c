@@ -35,7 +35,8 @@ static bool matches(const json_t *result, const char *keys)
 
 struct value report_value(const struct kernel_report *report, const char *boot, const char *keys, const char *member)
 {
-	struct value value = { 0 };
+	const struct plan_boot *planned = plan_find(boot);
+	struct value value = { .wanted = planned ? plan_times(&report->run, planned) : 0 };
 	double low = 0, high = 0, sum = 0;
 	json_t *one;
 	size_t i;

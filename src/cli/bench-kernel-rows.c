@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The bars of the guest kernel: each row holds what was measured against what was promised. Only instructions and counts are judged;
- * times are reported. A row whose boots were not run is left out.
+ * times are reported. A row is there when the run's plan has all its boots; when one of its results is missing it cannot hold.
  */
 #include "bench-kernel-report.h"
 
@@ -32,79 +32,99 @@
 /* Instructions of mkdir of a container's cgroup: 1.5 million at 130 nodes. */
 #define FORMULA_MKDIR(nodes) (150e3 + 10e3 * (nodes))
 
-static void add(struct kernel_report *report, enum row_verdict verdict, const char *what, const char *bar, const char *fmt, ...)
-	__attribute__((format(printf, 5, 6)));
+/*
+ * A row that rests on these values: missed, if it is a judged one, until settle() says that it holds. NULL: a boot is not in this run's
+ * plan, so there is no row; or a result is missing, and the row says so.
+ */
+#define ROW(r, judged, what, bar, ...) \
+	begin_row(r, judged, what, bar, (struct value[]){ __VA_ARGS__ }, sizeof((struct value[]){ __VA_ARGS__ }) / sizeof(struct value))
 
-static void add(struct kernel_report *report, enum row_verdict verdict, const char *what, const char *bar, const char *fmt, ...)
+static struct row *begin_row(struct kernel_report *report, bool judged, const char *what, const char *bar, const struct value *values,
+			     size_t n)
 {
 	struct row *row = &report->rows[report->n_rows];
-	va_list ap;
 
+	for (size_t i = 0; i < n; i++)
+		if (!values[i].wanted)
+			return NULL;
 	if (report->n_rows == ROWS_MAX)
-		return;
+		return NULL;
 	report->n_rows++;
-	row->verdict = verdict;
+	row->verdict = judged ? ROW_MISSED : ROW_REPORTED;
 	snprintf(row->what, sizeof(row->what), "%s", what);
 	snprintf(row->bar, sizeof(row->bar), "%s", bar);
+	for (size_t i = 0; i < n; i++) {
+		if (values[i].n >= values[i].wanted)
+			continue;
+		snprintf(row->measured, sizeof(row->measured), "no result (%u of %u are there)", values[i].n, values[i].wanted);
+		return NULL;
+	}
+	return row;
+}
+
+static void settle(struct row *row, bool held, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* "held" does not matter in a row that is only reported. */
+static void settle(struct row *row, bool held, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!row)
+		return;
+	if (row->verdict != ROW_REPORTED && held)
+		row->verdict = ROW_HELD;
 	va_start(ap, fmt);
 	vsnprintf(row->measured, sizeof(row->measured), fmt, ap);
 	va_end(ap);
 }
 
-static enum row_verdict judge(bool held)
-{
-	return held ? ROW_HELD : ROW_MISSED;
-}
-
 static void rows_clock(struct kernel_report *r)
 {
-	struct value wanted = report_value(r, "fault-on", "name=clock", "instructions"), got = report_value(r, "fault-on", "name=clock", "clock");
-	double off = wanted.n ? (got.mean / wanted.mean - 1) * 100 : 0;
+	struct value wanted = report_value(r, "fault-on", "name=clock", "instructions");
+	struct value got = report_value(r, "fault-on", "name=clock", "clock");
+	double off = (got.mean / wanted.mean - 1) * 100;
 
-	if (wanted.n)
-		add(r, judge(fabs(off) < 1), "clock: a loop of 20 million instructions", "within 1 %", "%.0f counted (%+.2f %%, timer ticks)",
-		    got.mean, off);
+	settle(ROW(r, true, "clock: a loop of 20 million instructions", "within 1 %", wanted, got), fabs(off) < 1,
+	       "%.0f counted (%+.2f %%, timer ticks)", got.mean, off);
 }
 
 /* A fault of "who" in a boot, in percent more than base; strict leaves out the clearing, a byte an instruction under TCG. */
 static void fault_row(struct kernel_report *r, const char *pages, const char *boot, const char *who, const char *what, struct value base,
 		      double bar)
 {
-	struct value clear = report_value(r, "fault-on", "name=clock", "store_page");
+	struct value clear = report_value(r, boot, "name=clock", "store_page");
+	double percent, cleared = clear.mean * (pages[0] == '4' ? 1 : 512);
 	char keys[64], title[120], limit[80];
 	struct value fault;
-	double percent, cleared = clear.mean * (pages[0] == '4' ? 1 : 512);
 
 	snprintf(keys, sizeof(keys), "name=fault who=%s pages=%s", who, pages);
 	fault = report_value(r, boot, keys, "median");
-	if (!fault.n || !base.n)
-		return;
 	percent = (fault.mean / base.mean - 1) * 100;
 	snprintf(title, sizeof(title), "fault, %s: %s", pages, what);
 	snprintf(limit, sizeof(limit), "at most %+.1f %%", bar);
-	add(r, judge(percent <= bar), title, limit, "%.0f (%+.2f %%; without clearing %+.2f %%), spread %.0f", fault.mean, percent,
-	    ((fault.mean - cleared) / (base.mean - cleared) - 1) * 100, fault.spread);
+	settle(ROW(r, true, title, limit, base, fault, clear), percent <= bar, "%.0f (%+.2f %%; without clearing %+.2f %%), spread %.0f",
+	       fault.mean, percent, ((fault.mean - cleared) / (base.mean - cleared) - 1) * 100, fault.spread);
 }
 
+/* A run that does not boot the stock kernel compares with ours without squeezy=. */
 static void rows_faults(struct kernel_report *r, const char *pages)
 {
-	const char *title = "stock kernel";
-	double others = FAULT_OTHERS;
 	char keys[64], what[120];
 	struct value base;
+	double others;
+	bool stock;
 
 	snprintf(keys, sizeof(keys), "name=fault who=none pages=%s", pages);
 	base = report_value(r, "fault-stock", keys, "median");
-	if (!base.n) {
-		title = "our kernel without squeezy=, in place of the stock kernel";
+	stock = base.wanted;
+	if (!stock)
 		base = report_value(r, "fault-off", keys, "median");
-		others = FAULT_OTHERS_TESTED;
-	}
-	if (!base.n)
-		return;
-	snprintf(what, sizeof(what), "fault, %s: %s", pages, title);
-	add(r, ROW_REPORTED, what, "", "%.0f instructions, spread %.0f", base.mean, base.spread);
-	fault_row(r, pages, "fault-off", "none", "no squeezy=", base, others);
+	others = stock ? FAULT_OTHERS : FAULT_OTHERS_TESTED;
+	snprintf(what, sizeof(what), "fault, %s: %s", pages,
+		 stock ? "stock kernel" : "our kernel without squeezy=, in place of the stock kernel");
+	settle(ROW(r, false, what, "", base), true, "%.0f instructions, spread %.0f", base.mean, base.spread);
+	if (stock)
+		fault_row(r, pages, "fault-off", "none", "no squeezy=", base, others);
 	fault_row(r, pages, "fault-on", "none", "nobody claims", base, others);
 	fault_row(r, pages, "fault-on", "beside", "another cgroup claims", base, others);
 	fault_row(r, pages, "fault-on", "claim", "claiming", base, FAULT_CLAIM);
@@ -122,27 +142,29 @@ static void rows_sizes(struct kernel_report *r)
 		snprintf(boot, sizeof(boot), "size-%u", sizes[i]);
 		back = report_value(r, boot, "name=drain", "returned");
 		drained = report_value(r, boot, "name=drain", "drained");
-		if (!back.n)
-			continue;
 		snprintf(what, sizeof(what), "drain of an empty partition, %u MiB", sizes[i]);
 		snprintf(limit, sizeof(limit), "%.0f (20,000 and 200 a MiB)", bar);
-		add(r, judge(back.mean <= bar), what, limit, "%.0f instructions, %.0f of them until it is out of the guest; spread %.0f",
-		    back.mean, drained.mean, back.spread);
+		settle(ROW(r, true, what, limit, back, drained), back.mean <= bar,
+		       "%.0f instructions, %.0f of them until it is out of the guest; spread %.0f", back.mean, drained.mean, back.spread);
 	}
 }
 
-/* The same drain in two surroundings and those between them, which are all drains of the boot. */
-static void slope_row(struct kernel_report *r, const char *boot, const char *few, const char *many, const char *member, const char *what)
+/* The same drain in two surroundings and those between them: "points" with the two, all drains of the boot. */
+struct slope {
+	const char *boot, *few, *many;
+	unsigned int points;
+};
+
+static void slope_row(struct kernel_report *r, const struct slope *slope, const char *member, const char *what)
 {
-	struct value a = report_value(r, boot, few, member), b = report_value(r, boot, many, member);
-	struct value all = report_value(r, boot, "name=drain", member);
+	struct value a = report_value(r, slope->boot, slope->few, member), b = report_value(r, slope->boot, slope->many, member);
+	struct value all = report_value(r, slope->boot, "name=drain", member);
 	char limit[80];
 
-	if (!a.n || !b.n)
-		return;
+	all.wanted *= slope->points;
 	snprintf(limit, sizeof(limit), "differ by at most %.0f", DRAIN_SLOPE);
-	add(r, judge(all.spread <= DRAIN_SLOPE), what, limit, "%.0f and %.0f instructions, %u points within %.0f", a.mean, b.mean, all.n,
-	    all.spread);
+	settle(ROW(r, true, what, limit, a, b, all), all.spread <= DRAIN_SLOPE, "%.0f and %.0f instructions, %u points within %.0f", a.mean,
+	       b.mean, all.n, all.spread);
 }
 
 static void adjacent_row(struct kernel_report *r, const char *boot)
@@ -150,29 +172,32 @@ static void adjacent_row(struct kernel_report *r, const char *boot)
 	struct value one = report_value(r, boot, "name=adjacent", "singles"), all = report_value(r, boot, "name=adjacent", "at_once");
 	struct value one_req = report_value(r, boot, "name=adjacent", "singles_requests");
 	struct value all_req = report_value(r, boot, "name=adjacent", "at_once_requests");
+	struct row *row = ROW(r, true, "reclaim of 8 adjacent partitions at once, and one by one", "fewer instructions and requests",
+			      one, all, one_req, all_req);
 
-	if (one.n)
-		add(r, judge(all.mean < one.mean && all_req.mean < one_req.mean), "reclaim of 8 adjacent partitions at once, and one by one",
-		    "fewer instructions and requests", "%.0f instructions, %.0f requests; %.0f, %.0f", all.mean, all_req.mean, one.mean,
-		    one_req.mean);
+	settle(row, all.mean < one.mean && all_req.mean < one_req.mean, "%.0f instructions, %.0f requests; %.0f, %.0f", all.mean,
+	       all_req.mean, one.mean, one_req.mean);
 }
 
 static void reason_row(struct kernel_report *r, const char *member, const char *what)
 {
 	struct value value = report_value(r, "reason", "name=reason", member);
 
-	if (value.n)
-		add(r, judge(value.mean + value.spread < REASON_MAX), what, "below 2 s of guest time", "%.0f ms", value.mean / 1e6);
+	settle(ROW(r, true, what, "below 2 s of guest time", value), value.mean + value.spread < REASON_MAX, "%.0f ms", value.mean / 1e6);
 }
 
 static void rows_drains(struct kernel_report *r)
 {
+	/* Others: 1, 2, 4 ... and all. */
+	static const struct slope beside_63 = { "others-64", "name=drain others=1", "name=drain others=63", 7 };
+	static const struct slope beside_8 = { "others-9", "name=drain others=1", "name=drain others=8", 4 };
+	static const struct slope full = { "full", "name=drain used_mib=1", "name=drain used_mib=460", 2 };
+
 	rows_sizes(r);
-	slope_row(r, "others-64", "name=drain others=1", "name=drain others=63", "returned", "drain of 128 MiB beside 1 and 63 others in use");
-	slope_row(r, "others-64", "name=drain others=1", "name=drain others=63", "from_release",
-		  "the same from rmdir on, beside 1 and 63 others in use");
-	slope_row(r, "others-9", "name=drain others=1", "name=drain others=8", "returned", "drain of 128 MiB beside 1 and 8 others in use");
-	slope_row(r, "full", "name=drain used_mib=1", "name=drain used_mib=460", "returned", "drain of 512 MiB beside idle and full partitions");
+	slope_row(r, &beside_63, "returned", "drain of 128 MiB beside 1 and 63 others in use");
+	slope_row(r, &beside_63, "from_release", "the same from rmdir on, beside 1 and 63 others in use");
+	slope_row(r, &beside_8, "returned", "drain of 128 MiB beside 1 and 8 others in use");
+	slope_row(r, &full, "returned", "drain of 512 MiB beside idle and full partitions");
 	adjacent_row(r, "adjacent");
 	reason_row(r, "claimed", "a shrink that needs a claimed partition is told so after");
 	reason_row(r, "held", "a drain whose page a pipe holds is told so after");
@@ -180,48 +205,49 @@ static void rows_drains(struct kernel_report *r)
 
 static void reclaims_row(struct kernel_report *r, const char *boot, const char *what, bool counted)
 {
-	struct value low = report_value(r, boot, "name=reclaims", "requests_min"), high = report_value(r, boot, "name=reclaims", "requests_max");
-	struct value few = report_value(r, boot, "name=reclaims", "passes_min"), many = report_value(r, boot, "name=reclaims", "passes_max");
+	struct value low = report_value(r, boot, "name=reclaims", "requests_min");
+	struct value high = report_value(r, boot, "name=reclaims", "requests_max");
+	struct value few = report_value(r, boot, "name=reclaims", "passes_min");
+	struct value many = report_value(r, boot, "name=reclaims", "passes_max");
 	struct value retries = report_value(r, boot, "name=reclaims", "retries");
 	struct value median = report_value(r, boot, "name=reclaims", "from_release_median");
 	struct value p99 = report_value(r, boot, "name=reclaims", "from_release_p99");
 	const char *unit = counted ? "instructions" : "us";
 	double scale = counted ? 1 : 1000;
 	bool same = low.mean == high.mean && few.mean == 1 && many.mean == 1 && !retries.mean;
+	struct row *row = ROW(r, counted, what, "1 pass, the same number of requests, no retry", low, high, few, many, retries, median,
+			      p99);
 
-	if (!low.n)
-		return;
-	add(r, counted ? judge(same) : ROW_REPORTED, what, "1 pass, the same number of requests, no retry",
-	    "passes %.0f to %.0f, requests %.0f to %.0f, retries %.0f; release to returned: median %.0f, p99 %.0f %s", few.mean, many.mean,
-	    low.mean, high.mean, retries.mean, median.mean / scale, p99.mean / scale, unit);
+	settle(row, same, "passes %.0f to %.0f, requests %.0f to %.0f, retries %.0f; release to returned: median %.0f, p99 %.0f %s",
+	       few.mean, many.mean, low.mean, high.mean, retries.mean, median.mean / scale, p99.mean / scale, unit);
 }
 
 static void parked_row(struct kernel_report *r, const char *boot, const char *kind, const char *what, bool counted)
 {
-	char keys[64];
+	double scale = counted ? 1 : 1000;
 	struct value guest, max;
+	char keys[64];
 
 	snprintf(keys, sizeof(keys), "name=populate kind=%s", kind);
 	guest = report_value(r, boot, keys, "guest");
 	max = report_value(r, boot, keys, "guest_max");
-	if (guest.n)
-		add(r, counted ? judge(max.mean < PARKED_MAX) : ROW_REPORTED, what, "below 1 ms (a million instructions)",
-		    "median %.0f, longest %.0f %s", guest.mean / (counted ? 1 : 1000), max.mean / (counted ? 1 : 1000),
-		    counted ? "instructions" : "us");
+	settle(ROW(r, counted, what, "below 1 ms (a million instructions)", guest, max), max.mean < PARKED_MAX,
+	       "median %.0f, longest %.0f %s", guest.mean / scale, max.mean / scale, counted ? "instructions" : "us");
 }
 
 static void rows_first(struct kernel_report *r)
 {
-	struct value ours = report_value(r, "grow", "name=grow", "work_min"), stock = report_value(r, "grow-stock", "name=grow", "work_min");
+	struct value ours = report_value(r, "grow", "name=grow", "work_min");
+	struct value stock = report_value(r, "grow-stock", "name=grow", "work_min");
 	struct value ours_time = report_value(r, "populate", "name=populate kind=first", "from_request");
 	struct value stock_time = report_value(r, "plug", "name=populate kind=stock", "from_request");
+	struct row *row;
 
-	if (ours.n && stock.n)
-		add(r, judge(ours.mean <= stock.mean), "first populate of 512 MiB, and the stock driver's plug", "no more than the stock driver",
-		    "%.2f and %.2f million instructions", ours.mean / 1e6, stock.mean / 1e6);
-	if (ours_time.n && stock_time.n)
-		add(r, ROW_REPORTED, "first populate of 512 MiB, and the stock driver's plug (time)", "no longer than the stock driver",
-		    "%.1f and %.1f ms", ours_time.mean / 1e6, stock_time.mean / 1e6);
+	row = ROW(r, true, "first populate of 512 MiB, and the stock driver's plug", "no more than the stock driver", ours, stock);
+	settle(row, ours.mean <= stock.mean, "%.2f and %.2f million instructions", ours.mean / 1e6, stock.mean / 1e6);
+	row = ROW(r, false, "first populate of 512 MiB, and the stock driver's plug (time)", "no longer than the stock driver", ours_time,
+		  stock_time);
+	settle(row, true, "%.1f and %.1f ms", ours_time.mean / 1e6, stock_time.mean / 1e6);
 }
 
 static void prepared_row(struct kernel_report *r)
@@ -229,9 +255,8 @@ static void prepared_row(struct kernel_report *r)
 	struct value first = report_value(r, "prepared-counted", "name=populate kind=prepared", "guest");
 	struct value parked = report_value(r, "populate-counted", "name=populate kind=parked", "guest");
 
-	if (first.n && parked.n)
-		add(r, judge(first.mean <= parked.mean * 1.1), "first populate of 512 MiB with the map made ahead, and from parked",
-		    "within 10 %", "%.0f and %.0f instructions", first.mean, parked.mean);
+	settle(ROW(r, true, "first populate of 512 MiB with the map made ahead, and from parked", "within 10 %", first, parked),
+	       first.mean <= parked.mean * 1.1, "%.0f and %.0f instructions", first.mean, parked.mean);
 }
 
 static void rows_populates(struct kernel_report *r)
@@ -250,43 +275,45 @@ static void rows_populates(struct kernel_report *r)
 static void boot_row(struct kernel_report *r, const char *boot, unsigned int partitions, bool judged)
 {
 	struct value with = report_value(r, boot, "name=boot", "tsc"), without = report_value(r, "nodes-1", "name=boot", "tsc");
-	struct value kib = report_value(r, boot, "name=boot", "free_kib"), kib_without = report_value(r, "nodes-1", "name=boot", "free_kib");
+	struct value kib = report_value(r, boot, "name=boot", "free_kib");
+	struct value kib_without = report_value(r, "nodes-1", "name=boot", "free_kib");
 	double time = with.mean - without.mean, memory = kib_without.mean - kib.mean;
 	char what[120];
 
-	if (!with.n || !without.n)
-		return;
 	snprintf(what, sizeof(what), "boot: %u partitions add", partitions);
-	add(r, judged ? judge(time < BOOT_MAX && memory < BOOT_KIB) : ROW_REPORTED, what, judged ? "30 million instructions, 8 MiB" : "",
-	    "%.1f million instructions, %.1f MiB", time / 1e6, memory / 1024);
+	settle(ROW(r, judged, what, judged ? "30 million instructions, 8 MiB" : "", with, without, kib, kib_without),
+	       time < BOOT_MAX && memory < BOOT_KIB, "%.1f million instructions, %.1f MiB", time / 1e6, memory / 1024);
 }
 
-static void formula_row(struct kernel_report *r, const char *what, double measured, double formula, const char *unit)
+/* "measured" comes from the two values; they may be the same. */
+static void formula_row(struct kernel_report *r, const char *what, double measured, double formula, const char *unit, struct value value,
+			struct value other)
 {
 	char limit[80];
 
 	snprintf(limit, sizeof(limit), "%.0f %s", formula, unit);
-	add(r, judge(measured <= formula), what, limit, "%.0f %s", measured, unit);
+	settle(ROW(r, true, what, limit, value, other), measured <= formula, "%.0f %s", measured, unit);
 }
 
 /* A boot with 2 CPUs against the documented formula. */
 static void rows_memory(struct kernel_report *r, unsigned int partitions)
 {
+	struct value free, map, tables, cgroup, base = report_value(r, "memory-1", "name=boot", "free_kib");
 	char boot[32], what[120];
-	struct value free, base = report_value(r, "memory-1", "name=boot", "free_kib");
 
 	snprintf(boot, sizeof(boot), "memory-%u", partitions + 1);
 	free = report_value(r, boot, "name=boot", "free_kib");
-	if (!free.n || !base.n)
-		return;
+	map = report_value(r, boot, "name=map", "kib");
+	tables = report_value(r, boot, "name=tables", "kib");
+	cgroup = report_value(r, boot, "name=cgroup", "kib_each");
 	snprintf(what, sizeof(what), "normal memory, %u partitions: boot", partitions);
-	formula_row(r, what, base.mean - free.mean, FORMULA_BOOT(partitions, 2), "KiB");
+	formula_row(r, what, base.mean - free.mean, FORMULA_BOOT(partitions, 2), "KiB", base, free);
 	snprintf(what, sizeof(what), "normal memory, %u partitions: map of 128 MiB", partitions);
-	formula_row(r, what, report_value(r, boot, "name=map", "kib").mean, FORMULA_MAP(128), "KiB");
+	formula_row(r, what, map.mean, FORMULA_MAP(128), "KiB", map, map);
 	snprintf(what, sizeof(what), "normal memory, %u partitions: page tables of 64 MiB", partitions);
-	formula_row(r, what, report_value(r, boot, "name=tables", "kib").mean, FORMULA_TABLES(64), "KiB");
+	formula_row(r, what, tables.mean, FORMULA_TABLES(64), "KiB", tables, tables);
 	snprintf(what, sizeof(what), "normal memory, %u partitions: a cgroup", partitions);
-	formula_row(r, what, report_value(r, boot, "name=cgroup", "kib_each").mean, FORMULA_CGROUP(partitions + 1), "KiB");
+	formula_row(r, what, cgroup.mean, FORMULA_CGROUP(partitions + 1), "KiB", cgroup, cgroup);
 }
 
 static void mkdir_row(struct kernel_report *r, unsigned int nodes)
@@ -297,8 +324,7 @@ static void mkdir_row(struct kernel_report *r, unsigned int nodes)
 	snprintf(boot, sizeof(boot), "nodes-%u", nodes);
 	make = report_value(r, boot, "name=cgroup", "mkdir");
 	snprintf(what, sizeof(what), "mkdir of a cgroup with %u possible nodes", nodes);
-	if (make.n)
-		formula_row(r, what, make.mean, FORMULA_MKDIR(nodes), "instructions");
+	formula_row(r, what, make.mean, FORMULA_MKDIR(nodes), "instructions", make, make);
 }
 
 void report_rows(struct kernel_report *report)

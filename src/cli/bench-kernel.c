@@ -41,24 +41,6 @@ static int check_kernel(const struct bench_options *o, enum plan_kernel kernel, 
 	return err_set(err, errno, "%s: %s; make it with: %s", path, strerror(errno), builds[kernel]);
 }
 
-static bool in_list(const char *list, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (const char *at = list; len && (at = strstr(at, name)); at += len) {
-		if ((at == list || at[-1] == ',') && (at[len] == ',' || !at[len]))
-			return true;
-	}
-	return false;
-}
-
-static bool is_wanted(const struct bench_options *o, const struct plan_boot *boot)
-{
-	if (o->only)
-		return in_list(o->only, boot->name);
-	return !o->quick || boot->quick;
-}
-
 static int run_boot(const struct bench_options *o, struct event_base *base, const struct plan_boot *boot, bool kvm, const char *dir,
 		    json_t *results, struct err *err)
 {
@@ -96,17 +78,17 @@ static int check_list(const char *list, struct err *err)
 	for (size_t i = 0; i < plan_n_boots; i++)
 		snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", i ? "," : "", plan_boots[i].name);
 	while ((name = strsep(&rest, ","))) {
-		if (!in_list(names, name))
+		if (!plan_find(name))
 			return err_set(err, EINVAL, "--only %s: there is no such boot; the boots are %s", name, names);
 	}
 	return 0;
 }
 
-/* Results of one boot, each marked with the boot's name. A counted boot is repeated: the spread of two is the error. */
+/* Results of one boot, made as often as the plan says, each marked with the boot's name. */
 static int run_boots(const struct bench_options *o, struct event_base *base, const struct plan_boot *boot, bool kvm, const char *dir,
 		     struct kernel_report *report, struct err *err)
 {
-	unsigned int runs = boot->counted && !o->quick ? 2 : 1;
+	unsigned int runs = plan_times(&report->run, boot);
 	int r = check_kernel(o, boot->kernel, err);
 
 	for (unsigned int run = 0; !r && run < runs; run++) {
@@ -128,7 +110,12 @@ static int run_boots(const struct bench_options *o, struct event_base *base, con
 
 int bench_run_kernel(const struct bench_options *o, struct event_base *base, const char *dir, struct err *err)
 {
-	struct kernel_report report = { .counted = o->counted_kernel, .stock = o->stock_kernel, .timed = o->kernel };
+	struct kernel_report report = {
+		.run = { .quick = o->quick, .only = o->only },
+		.counted = o->counted_kernel,
+		.stock = o->stock_kernel,
+		.timed = o->kernel,
+	};
 	char initramfs[256];
 	int r;
 
@@ -142,7 +129,7 @@ int bench_run_kernel(const struct bench_options *o, struct event_base *base, con
 	if (!r && !report.results)
 		r = err_set(err, ENOMEM, "out of memory");
 	for (size_t i = 0; !r && i < plan_n_boots; i++) {
-		if (is_wanted(o, &plan_boots[i]))
+		if (plan_times(&report.run, &plan_boots[i]))
 			r = run_boots(o, base, &plan_boots[i], report.kvm, dir, &report, err);
 	}
 	if (!r)

@@ -174,10 +174,42 @@ static void test_seccomp(void **state)
 		json_array_foreach(json_object_get(rule, "names"), j, name) {
 			for (size_t n = 0; n < sizeof(never) / sizeof(never[0]); n++)
 				assert_string_not_equal(json_string_value(name), never[n]);
-			if (!strcmp(json_string_value(name), "socket") || !strcmp(json_string_value(name), "clone"))
+			if (!strcmp(json_string_value(name), "socket") || !strcmp(json_string_value(name), "clone") ||
+			    !strcmp(json_string_value(name), "setsockopt"))
 				assert_non_null(json_object_get(rule, "args"));
 		}
 	}
+	json_decref(config);
+}
+
+/* As libseccomp would decide: any rule that matches allows. */
+static bool may_set(json_t *rules, uint64_t option)
+{
+	json_t *rule, *arg;
+	bool allowed = false;
+	size_t i;
+
+	json_array_foreach(rules, i, rule) {
+		if (strcmp(json_string_value(json_array_get(json_object_get(rule, "names"), 0)), "setsockopt"))
+			continue;
+		arg = json_array_get(json_object_get(rule, "args"), 0);
+		assert_int_equal(json_integer_value(json_object_get(arg, "index")), 2);
+		allowed |= (option & (uint64_t)json_integer_value(json_object_get(arg, "value"))) ==
+			   (uint64_t)json_integer_value(json_object_get(arg, "valueTwo"));
+	}
+	return allowed;
+}
+
+/* What the kernel takes for SO_ZEROCOPY (60), whatever the bits that it does not look at. */
+static void test_zerocopy(void **state)
+{
+	json_t *config = make_config(), *rules = json_object_get(json_object_get(json_object_get(config, "linux"), "seccomp"), "syscalls");
+
+	for (uint64_t option = 0; option < 512; option++)
+		assert_int_equal(may_set(rules, option), option != 60);
+	assert_false(may_set(rules, 60 | 1ull << 32));
+	assert_false(may_set(rules, 60 | 0xdeadbeefull << 32));
+	assert_true(may_set(rules, 60 | 1ull << 31));
 	json_decref(config);
 }
 
@@ -186,7 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_line), cmocka_unit_test(test_long_line), cmocka_unit_test(test_flatten), cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_paths), cmocka_unit_test(test_create), cmocka_unit_test(test_config), cmocka_unit_test(test_capabilities),
-		cmocka_unit_test(test_seccomp),
+		cmocka_unit_test(test_seccomp), cmocka_unit_test(test_zerocopy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
