@@ -461,7 +461,7 @@ static void test_refused_serves_claims(void)
 {
 	fake_start_coarse();
 	fake_populate(2);
-	fake_write("answers", "busy:100000");
+	fake_write("answers", "busy:0");
 	fake_request(0);
 	CHECK(wait_until(none_is_used, NULL, 20000));
 	wait_refused(counter("requests_refused") + 1);
@@ -492,11 +492,11 @@ static void test_poison_and_replacement(void)
 {
 	uint64_t corrupted = meminfo("HardwareCorrupted:");
 
-	if (access("/sys/kernel/mm/hwpoison", F_OK) && access("/sys/devices/system/memory/hard_offline_page", F_OK))
+	if (access("/sys/devices/system/memory/hard_offline_page", F_OK))
 		return;
 	fake_start();
 	fake_populate(1);
-	fake_write("answers", "busy:100000");
+	fake_write("answers", "busy:0");
 	claim_new("a");
 	CHECK(run_in("a", poison_one, NULL) == 0);
 	CHECK(meminfo("HardwareCorrupted:") == corrupted + PAGE / 1024);
@@ -513,6 +513,45 @@ static void test_poison_and_replacement(void)
 	fake_end();
 }
 
+static bool is_whole(void *id)
+{
+	return has_state(*(unsigned int *)id, "populated") && partition_value(*(unsigned int *)id, "free_bytes") == partition_bytes;
+}
+
+/*
+ * A partition with a failed page is half unplugged when the device refuses to take more. It must not be plugged again as it is, and does not
+ * keep others from being plugged; at last its memory is replaced.
+ */
+static void test_poison_half_unplugged(void)
+{
+	uint64_t corrupted = meminfo("HardwareCorrupted:");
+	unsigned int bad, other;
+
+	if (access("/sys/devices/system/memory/hard_offline_page", F_OK))
+		return;
+	fake_start();
+	/* After the first request they are short. */
+	CHECK(write_file("/sys/kernel/mm/squeezy/request_us", "1", 0) == 0);
+	fake_populate(2);
+	bad = claim_new("a");
+	CHECK(run_in("a", poison_one, NULL) == 0);
+	fake_write("answers", "ack busy:0");
+	fake_request(partition_bytes);
+	cg_end("a");
+	wait_state(bad, "parked");
+	wait_refused(counter("requests_refused") + 2);
+	fake_request(3 * partition_bytes);
+	other = 2;
+	CHECK_MSG(wait_until(is_whole, &other, 20000), "another one is not plugged");
+	wait_refused(counter("requests_refused") + 2);
+	CHECK(has_state(bad, "parked") && meminfo("HardwareCorrupted:") == corrupted + PAGE / 1024);
+	fake_write("answers", "ack");
+	CHECK_MSG(wait_until(is_whole, &bad, 20000), "its memory is not replaced");
+	CHECK(meminfo("HardwareCorrupted:") == corrupted);
+	CHECK(write_file("/sys/kernel/mm/squeezy/request_us", "10000", 0) == 0);
+	fake_end();
+}
+
 const struct test fakeanswers_tests[] = {
 	{ "an honest device", test_honest },
 	{ "plug refused, then not", test_plug_refused },
@@ -520,6 +559,7 @@ const struct test fakeanswers_tests[] = {
 	{ "unplug refused, then wanted again", test_unplug_refused_and_wanted_again },
 	{ "unplug refused all the time: claims are served", test_refused_serves_claims },
 	{ "memory failure, then another device", test_poison_and_replacement },
+	{ "memory failure, and the device takes back only a part", test_poison_half_unplugged },
 	{ "plug refused, then not wanted", test_plug_refused_and_given_up },
 	{ "requests refused in between", test_refused_in_between },
 	{ "late answers", test_late },

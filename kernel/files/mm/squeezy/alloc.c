@@ -101,12 +101,19 @@ static noinline struct folio *alloc_from(gfp_t gfp, int order, struct vm_area_st
 /* NULL: the owner has no partition; an error: that cannot serve the request. */
 struct folio *__squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *vma)
 {
-	int nid = squeezy_mm_nid(vma->vm_mm);
+	int tried, nid = squeezy_mm_nid(vma->vm_mm);
+	struct folio *folio;
 
 	/* Drivers that map pages of their own ask without __GFP_MOVABLE. */
 	if (likely(!nid) || !(gfp & __GFP_MOVABLE))
 		return NULL;
-	return alloc_from(gfp, order, vma, nid);
+	do {
+		tried = nid;
+		folio = alloc_from(gfp, order, vma, nid);
+		/* Moved to another claim meanwhile? */
+		nid = folio ? 0 : squeezy_mm_nid(vma->vm_mm);
+	} while (unlikely(nid && nid != tried));
+	return folio;
 }
 
 /*

@@ -141,6 +141,12 @@ static bool is_half_way(struct squeezy_partition *p)
 	return p->plugged_blocks && (state == SQUEEZY_ABSENT || state == SQUEEZY_PARKED);
 }
 
+/* Also without @all: plugged for a map that could not be made, or a page of it has failed. */
+static bool may_unplug(struct squeezy_partition *p, bool all)
+{
+	return is_half_way(p) && (all || p->map_failed || p->nr_poisoned);
+}
+
 /* With the memory that the device offers at the moment, as far as it lets us plug. */
 static bool can_plug(struct squeezy_partition *p)
 {
@@ -148,7 +154,7 @@ static bool can_plug(struct squeezy_partition *p)
 
 	if (state != SQUEEZY_PARKED && !(state == SQUEEZY_ABSENT && squeezy_map_needs_memory()))
 		return false;
-	return !is_full(p) && due(p) &&
+	return !is_full(p) && !may_unplug(p, false) && due(p) &&
 	       squeezy_device_usable(PFN_PHYS(p->start_pfn) + squeezy_layout.bytes);
 }
 
@@ -211,15 +217,6 @@ static bool plug_run(unsigned int most)
 	return run_length && squeezy_request_plug(run_first, run_length);
 }
 
-/*
- * @all: not only what must not be used as it is: it was plugged for a memory
- * map that could not be made, or a page of it has failed.
- */
-static bool may_unplug(struct squeezy_partition *p, bool all)
-{
-	return is_half_way(p) && (all || p->map_failed || p->nr_poisoned);
-}
-
 static bool unplug_run(unsigned int most, bool all)
 {
 	struct squeezy_partition *last = squeezy_layout.partitions + squeezy_layout.count - 1;
@@ -254,7 +251,8 @@ static void settle_one(struct squeezy_partition *p)
 	if (returned) {
 		squeezy_stamp(p, SQUEEZY_TIME_RETURNED);
 		squeezy_count(SQUEEZY_DRAINS);
-	} else if (run_plugs && is_full(p) && squeezy_get_state(p) == SQUEEZY_PARKED) {
+	} else if (run_plugs && is_full(p) && squeezy_get_state(p) == SQUEEZY_PARKED &&
+		   !may_unplug(p, false)) {
 		end_populate(p);
 	}
 }
@@ -424,9 +422,10 @@ static bool begin_request(unsigned int more)
 		in_vain += may_unplug(p, false);
 		waiting += is_full(p) && !may_unplug(p, false);
 	}
-	/* What the device does not take back must not keep it from giving. */
-	if (xchg(&unplug_refused, false) && more > waiting && plug_run(more - waiting))
-		return true;
+	/* What the device does not take back must not keep it from giving what it still may. */
+	if (xchg(&unplug_refused, false) && more > waiting + in_vain &&
+	    (plug_run(more - waiting - in_vain) || run_length))
+		return squeezy_device_alive();
 	if (in_vain)
 		return unplug_run(in_vain, false);
 	if (half_way > more)

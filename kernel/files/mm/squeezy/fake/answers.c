@@ -2,7 +2,7 @@
 /*
  * fake/answers: what is done with the next requests, one word for each, e.g.
  * "nack:3 late:50 never" (nack three times; 50 ms late; not at all). When the
- * words are used up the device is honest.
+ * words are used up the device is honest, or, after "busy:0", always busy.
  */
 #include <linux/debugfs.h>
 #include <linux/limits.h>
@@ -60,6 +60,7 @@ struct scripted {
 /* A queue; script_mutex. */
 static struct scripted script[MAX_ANSWERS];
 static unsigned int script_head, script_len;
+static const struct fake_behaviour *afterwards = &honest;
 static DEFINE_MUTEX(script_mutex);
 
 /**
@@ -68,9 +69,10 @@ static DEFINE_MUTEX(script_mutex);
  */
 const struct fake_behaviour *fake_next_behaviour(unsigned int *ret_delay_ms)
 {
-	struct scripted next = { &honest, 0 };
+	struct scripted next = { .delay_ms = 0 };
 
 	mutex_lock(&script_mutex);
+	next.behaviour = afterwards;
 	if (script_head < script_len)
 		next = script[script_head++];
 	mutex_unlock(&script_mutex);
@@ -92,7 +94,7 @@ static const struct fake_behaviour *behaviour_named(const char *name)
 	return NULL;
 }
 
-/* "word" or "word:number"; the number is a count, or the delay of "late". */
+/* "word" or "word:number"; the number is a count (0: from then on), or the delay of "late". */
 static int add_word(char *word)
 {
 	const struct fake_behaviour *behaviour;
@@ -113,6 +115,8 @@ static int add_word(char *word)
 	}
 	if (number > MAX_ANSWERS - script_len)
 		return -ENOSPC;
+	if (!number)
+		afterwards = behaviour;
 	while (number--)
 		script[script_len++] = (struct scripted){ behaviour, delay_ms };
 	return 0;
@@ -133,6 +137,7 @@ static ssize_t answers_write(struct file *file, const char __user *from, size_t 
 	mutex_lock(&script_mutex);
 	script_head = 0;
 	script_len = 0;
+	afterwards = &honest;
 	while (!rc && (word = strsep(&rest, " ")))
 		if (*word)
 			rc = add_word(word);
