@@ -110,7 +110,7 @@ struct squeezy_partition {
 	/* Protected by squeezy_lock. */
 	enum squeezy_state state;
 	struct mem_cgroup *claimant;	/* holds a css reference */
-	u64 owner_id;			/* of the claimant's cgroup; of the last one's if there is none */
+	u64 owner_id;			/* of the claimant's cgroup, or the last one's */
 	u64 times_ns[SQUEEZY_NR_TIMES];
 	bool reserved;			/* in a request: map.c keeps off */
 	unsigned long unclaimed_gp;	/* RCU: who has read of the last claim is done after it */

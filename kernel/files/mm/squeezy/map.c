@@ -129,7 +129,10 @@ static int make_map(struct squeezy_partition *p, bool *ret_left)
 	int rc = -ENOMEM;
 
 	*ret_left = false;
-	/* Onlining puts all pages on the free lists: nobody may take one who has read of the last claim. */
+	/*
+	 * Onlining puts all pages on the free lists: nobody may take one who
+	 * has read of the last claim.
+	 */
 	cond_synchronize_rcu(p->unclaimed_gp);
 	if (room_for_map())
 		rc = add_memory_driver_managed(p->nid, PFN_PHYS(p->start_pfn), squeezy_layout.bytes,
@@ -393,7 +396,7 @@ int squeezy_map_stop(void)
 			return 0;
 		if (time_after(jiffies, give_up))
 			return -EBUSY;
-		msleep(1);
+		usleep_range(1000, 2000);
 	}
 }
 
