@@ -250,15 +250,14 @@ static void test_compaction(void)
 {
 	uint64_t refused = counter("migrations_refused");
 	unsigned int id;
-	int nid, status;
+	int nid;
 	pid_t pid;
 
 	populate(2);
 	id = claim_new("a");
 	populate(2);
 	nid = partition_nid(id);
-	pid = start_in("a", full_of_holes, &nid);
-	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	pid = start_stopped("a", full_of_holes, &nid);
 	compact_all();
 	check_nobody_else(id, "a");
 	check_nobody_else(1, NULL);
@@ -326,14 +325,12 @@ static void fill_and_stop(void *arg)
 static void test_demotion(void)
 {
 	uint64_t demoted = vmstat("pgdemote_direct") + vmstat("pgdemote_kswapd");
-	int status;
 	pid_t pid;
 
 	populate(2);
 	CHECK(write_file("/sys/kernel/mm/numa/demotion_enabled", "1", 0) == 0);
 	CHECK(cg_make("b") == 0);
-	pid = start_in("b", fill_and_stop, NULL);
-	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	pid = start_stopped("b", fill_and_stop, NULL);
 	CHECK(cg_write("b", "memory.reclaim", "32M") == -EAGAIN);
 	CHECK(vmstat("pgdemote_direct") + vmstat("pgdemote_kswapd") == demoted);
 	none_inside(2);

@@ -294,10 +294,8 @@ static void test_stragglers(void)
 {
 	uint64_t migrated = counter("stragglers_migrated");
 	unsigned int id = set_stage();
-	int nid = partition_nid(id), status;
-	pid_t pid = start_in("a", leave_and_stay, &nid);
-
-	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	int nid = partition_nid(id);
+	pid_t pid = start_stopped("a", leave_and_stay, &nid);
 	arm();
 	require_caller("fail_page_alloc", "alloc_migration_target");
 	fail_all("fail_page_alloc");

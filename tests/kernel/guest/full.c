@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A full partition: who is killed, who waits, who does not notice. */
+#include "hostile.h"
 #include "suite.h"
 
 #include <errno.h>
@@ -18,14 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MIB (1ul << 20)
-#define PAGE 4096ul
 #define THREADS 8
 #define OWN_STAT "/sys/fs/cgroup/a/memory.squeezy.stat"
-
-#ifndef MAP_DROPPABLE
-#define MAP_DROPPABLE 0x08
-#endif
 
 /* A life elsewhere, which has to go on: rounds of touching fresh memory. */
 static _Atomic unsigned long *rounds;
@@ -218,23 +213,9 @@ static void test_threads(void)
 /* What comes and goes there meanwhile. */
 #define SLACK_KIB 8192
 
-static uint64_t free_in_node0(void)
-{
-	char text[64], *at;
-	FILE *file = fopen("/sys/devices/system/node/node0/meminfo", "r");
-
-	CHECK(file);
-	do {
-		CHECK(fgets(text, sizeof(text), file));
-		at = strstr(text, "MemFree:");
-	} while (!at);
-	fclose(file);
-	return strtoull(at + strlen("MemFree:"), NULL, 10);
-}
-
 static bool node0_has(void *kib)
 {
-	return free_in_node0() >= *(uint64_t *)kib;
+	return node_kb(0, "MemFree") >= *(uint64_t *)kib;
 }
 
 /*
@@ -251,7 +232,7 @@ static void test_frozen(void)
 
 	populate(1);
 	claim_new("a");
-	had = free_in_node0();
+	had = node_kb(0, "MemFree");
 	hog = start_in("a", holder, &bytes);
 	wait_asleep(hog);
 	CHECK(cg_write("a", "cgroup.freeze", "1") == 0);
@@ -269,12 +250,13 @@ static void test_frozen(void)
 /* Fills the partition to the last page, then lets the kernel write to a droppable page, for which nobody is killed. */
 static void droppable_when_full(void *arg)
 {
-	char *mem = map_anon(partition_bytes), *at = mem;
+	const size_t most = partition_bytes - 8 * MIB;
+	char *mem = map_anon(partition_bytes), *at = mem + most;
 	char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0);
 	int fds[2];
 
 	CHECK(page != MAP_FAILED && pipe(fds) == 0);
-	*at = 1;
+	touch(mem, most, 1);
 	CHECK(write(fds[1], mem, PAGE) == (ssize_t)PAGE);
 	while (flat_key(OWN_STAT, "free") || flat_key(OWN_STAT, "per_cpu")) {
 		CHECK(at < mem + partition_bytes);

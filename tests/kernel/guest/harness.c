@@ -330,37 +330,6 @@ void run_claimed(void (*fn)(void *nid))
 	cg_end("a");
 }
 
-struct wanted_sleep {
-	pid_t pid;
-	char state;
-};
-
-static bool is_asleep(void *arg)
-{
-	struct wanted_sleep *w = arg;
-	char path[64], text[512], *end;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", w->pid);
-	if (read_file(path, text, sizeof(text)))
-		return false;
-	end = strrchr(text, ')');
-	return end && end[1] == ' ' && end[2] == w->state;
-}
-
-void wait_asleep(pid_t pid)
-{
-	struct wanted_sleep w = { pid, 'S' };
-
-	CHECK_MSG(wait_until(is_asleep, &w, 20000), "process %d does not pause", pid);
-}
-
-void wait_blocked(pid_t pid)
-{
-	struct wanted_sleep w = { pid, 'D' };
-
-	CHECK_MSG(wait_until(is_asleep, &w, 5000), "process %d does not wait for its claim", pid);
-}
-
 char *map_anon(size_t bytes)
 {
 	char *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -490,6 +459,7 @@ static const struct suite {
 	{ "freezing", freezing_tests },
 	{ "delegation", delegation_tests },
 	{ "controller", controller_tests },
+	{ "controller-hidden", controller_hidden_tests },
 	{ "moving", moving_tests },
 	{ "injected", injected_tests },
 	{ "events", event_tests },

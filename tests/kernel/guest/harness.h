@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 
 struct test {
@@ -32,6 +33,11 @@ void check_msg(bool ok, const char *what, const char *file, int line, const char
 
 /* In a process that a test started: a failed CHECK ends it. */
 extern bool in_child;
+
+/* Of newer headers. */
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08
+#endif
 
 /* Partition size and the number of partitions, from sysfs. */
 extern size_t partition_bytes;
@@ -100,6 +106,8 @@ void cg_sweep(const char *cgroup);
 /* Runs fn in a child inside the cgroup; returns its wait status. A failed CHECK in the child counts as this test's. */
 int run_in(const char *cgroup, void (*fn)(void *arg), void *arg);
 pid_t start_in(const char *cgroup, void (*fn)(void *arg), void *arg);
+/* The same for a child that stops itself (SIGSTOP); returns when it has. */
+pid_t start_stopped(const char *cgroup, void (*fn)(void *arg), void *arg);
 int wait_for(pid_t pid);
 /* Runs fn in a child inside the new cgroup "a", which claims a partition; *nid is the partition's node. */
 void run_claimed(void (*fn)(void *nid));

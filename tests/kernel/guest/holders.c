@@ -504,7 +504,7 @@ static bool holds_little(void *arg)
 static void test_moved_task(void)
 {
 	uint64_t migrated = counter("stragglers_migrated");
-	int nid, status;
+	int nid;
 	unsigned int id;
 	pid_t pid;
 
@@ -513,8 +513,7 @@ static void test_moved_task(void)
 	CHECK(cg_make("a") == 0 && cg_write("a", "cgroup.subtree_control", "+memory") == 0);
 	id = claim_new("a/b");
 	nid = partition_nid(id);
-	pid = start_in("a/b", leave_and_stay, &nid);
-	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	pid = start_stopped("a/b", leave_and_stay, &nid);
 	CHECK(is_mapped_by(id, pid));
 	host_request(0);
 	cg_end("a/b");
@@ -546,10 +545,8 @@ static void test_much_migrated(void)
 {
 	uint64_t migrated = counter("stragglers_migrated");
 	unsigned int id = set_stage();
-	int nid = partition_nid(id), status;
-	pid_t pid = start_in("a", leave_with_much, &nid);
-
-	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	int nid = partition_nid(id);
+	pid_t pid = start_stopped("a", leave_with_much, &nid);
 	end_instance();
 	check_recovery(id);
 	CHECK(counter("stragglers_migrated") - migrated >= 40 * MIB / PAGE);

@@ -138,8 +138,7 @@ void end_instance(void)
 	cg_end("a");
 }
 
-/* kB of a node, e.g. "MemFree". */
-static uint64_t node_kb(int nid, const char *name)
+uint64_t node_kb(int nid, const char *name)
 {
 	char path[64], text[8192], *at;
 	int fd;

@@ -25,6 +25,11 @@ void splice_and_die(void *pipe_ends);
 void leave_and_stay(void *nid);
 /* The same with memory that is filled already. */
 void leave_with(const char *mem, size_t bytes, int nid);
+/* Has every other page of a few fail, so that the free memory around them cannot merge, and ends. */
+void poison_some(void *arg);
+
+/* kB of a node, e.g. "MemFree". */
+uint64_t node_kb(int nid, const char *name);
 
 bool has_reason(unsigned int id, const char *reason);
 void wait_reason(unsigned int id, const char *reason);

@@ -159,14 +159,13 @@ static bool scans_done(void *wanted)
 static void test_others_collapse(void)
 {
 	uint64_t failed, scans;
-	int nid, status;
+	int nid;
 	pid_t pid;
 
 	populate(2);
 	claim_new("b");
 	nid = partition_nid(claim_new("a"));
-	pid = start_in(NULL, bring_small_pages, "b");
-	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	pid = start_stopped(NULL, bring_small_pages, "b");
 	failed = vmstat("thp_collapse_alloc_failed");
 	/* Whoever rests for want of memory does so until the test's time is up. */
 	set_rests("10", "100000000");
@@ -233,13 +232,12 @@ static void test_by_remote_request(void)
 	char *mem = map_aligned(HUGE);
 	struct iovec iov = { mem, HUGE };
 	void *page = mem;
-	int nid, node, pidfd, status;
+	int nid, node, pidfd;
 	pid_t pid;
 
 	populate(1);
 	nid = partition_nid(claim_new("a"));
-	pid = start_in("a", wait_with_small_pages, mem);
-	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	pid = start_stopped("a", wait_with_small_pages, mem);
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	CHECK(pidfd >= 0);
 	CHECK(syscall(SYS_process_madvise, pidfd, &iov, 1, MADV_COLLAPSE, 0) == (long)HUGE);

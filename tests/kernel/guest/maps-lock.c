@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A populate waits for nobody's memory hotplug, nor does a drain or its reason. The lock of that is held, for as long as the test wants, by a task that offlines a
- * block of ordinary memory in which a page is pinned: Linux tries that until a signal comes.
+ * A populate waits for nobody's memory hotplug, nor does a drain or its reason. The lock of that is held, for as long as the test wants,
+ * by a task that offlines a block of ordinary memory in which a page is pinned: Linux tries that until a signal comes.
  */
 #include "hostile.h"
 #include "maps.h"
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define BLOCKS "/sys/devices/system/memory/"
+
 /* As a boot begins, but for what is kept and made ahead. */
 static void begin_with(unsigned int kept)
 {
@@ -129,7 +130,7 @@ static void test_populate_while_unmapping(void)
 /* Pages in a pipe are named, and so is who maps others; these move out of the way. */
 static void test_reason_beside(void)
 {
-	int lock_ends[2], pipe_ends[2], nid, status;
+	int lock_ends[2], pipe_ends[2], nid;
 	char path[96];
 	unsigned int id;
 	pid_t holder, pid;
@@ -138,8 +139,7 @@ static void test_reason_beside(void)
 	id = set_stage();
 	nid = partition_nid(id);
 	holder = hold_lock(lock_ends, path, sizeof(path));
-	pid = start_in("a", leave_and_stay, &nid);
-	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	pid = start_stopped("a", leave_and_stay, &nid);
 	CHECK(is_mapped_by(id, pid));
 	/* After the others have been made: they have no copy of it. */
 	CHECK(pipe(pipe_ends) == 0);

@@ -19,8 +19,7 @@ static void go_on(int sig)
 {
 }
 
-/* Every other page of a few, so that the free memory around them cannot merge. */
-static void poison_some(void *arg)
+void poison_some(void *arg)
 {
 	char *mem = map_pattern(MIB);
 

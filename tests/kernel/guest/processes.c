@@ -283,13 +283,12 @@ static void touch_more_when_told(void *arg)
 static void test_moved_in(void)
 {
 	char text[16];
-	int nid, status;
+	int nid;
 	pid_t pid;
 
 	populate(1);
 	nid = partition_nid(claim_new("a"));
-	pid = start_in(NULL, touch_more_when_told, &nid);
-	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	pid = start_stopped(NULL, touch_more_when_told, &nid);
 	snprintf(text, sizeof(text), "%d", pid);
 	CHECK(cg_write("a", "cgroup.procs", text) == 0);
 	kill(pid, SIGCONT);

@@ -128,7 +128,7 @@ static void hold(void *nid)
 static void test_grow_and_shrink(void)
 {
 	static const size_t sizes[] = { 0, 128 * MIB, 64 * MIB, 256 * MIB, 2 * MIB, 256 * MIB };
-	int nid, status;
+	int nid;
 	unsigned int id;
 	pid_t pid;
 
@@ -136,8 +136,7 @@ static void test_grow_and_shrink(void)
 	populate(2);
 	id = claim_new("a");
 	nid = partition_nid(id);
-	pid = start_in("a", hold, &nid);
-	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	pid = start_stopped("a", hold, &nid);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		resize_shared(sizes[i]);
 		check_nobody_else(id, "a");

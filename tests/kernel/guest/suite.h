@@ -40,6 +40,7 @@ extern const struct test waiting_tests[];
 extern const struct test freezing_tests[];
 extern const struct test delegation_tests[];
 extern const struct test controller_tests[];
+extern const struct test controller_hidden_tests[];
 extern const struct test moving_tests[];
 extern const struct test injected_tests[];
 extern const struct test event_tests[];

@@ -12,7 +12,6 @@
 #include <linux/memcontrol.h>
 #include <linux/migrate.h>
 #include <linux/mm.h>
-#include <linux/sched/signal.h>
 
 #include <trace/events/squeezy.h>
 
@@ -78,8 +77,7 @@ static bool may_wait(gfp_t gfp, int order)
  */
 static bool cannot_end(struct vm_area_struct *vma)
 {
-	return (vma->vm_flags & VM_DROPPABLE) &&
-	       (fatal_signal_pending(current) || (current->flags & PF_EXITING));
+	return (vma->vm_flags & VM_DROPPABLE) && squeezy_task_is_dying();
 }
 
 /* Out of line, so that a fault of a task without a claim saves no registers for it. */

@@ -72,8 +72,7 @@ struct suspicion {
 struct look {
 	struct squeezy_partition *p;
 	enum squeezy_state state;
-	struct mem_cgroup *claimant;	/* with a reference */
-	u64 owner;			/* id of its cgroup, or of the last claimant's */
+	u64 owner;			/* id of the claimant's cgroup, or of the last one's */
 	struct suspicion *s;
 	unsigned long faults;
 	bool first;
@@ -83,12 +82,6 @@ struct look {
 
 static DEFINE_MUTEX(check_mutex);
 static unsigned int nr_reports;
-
-static bool is_in(enum squeezy_state state)
-{
-	return state == SQUEEZY_POPULATED || state == SQUEEZY_CLAIMED ||
-	       state == SQUEEZY_RELEASED || state == SQUEEZY_DRAINING;
-}
 
 static void report_page(struct look *l, struct page *page, const char *why)
 {
@@ -402,13 +395,10 @@ static void look_at_claim(struct look *l)
 
 	spin_lock(&squeezy_lock);
 	l->state = p->state;
-	l->claimant = p->claimant;
 	l->owner = p->owner_id;
 	claimed = l->state == SQUEEZY_CLAIMED;
-	if (claimed != !!l->claimant || (claimed && l->claimant->squeezy.nid != p->nid))
+	if (claimed != !!p->claimant || (claimed && p->claimant->squeezy.nid != p->nid))
 		l->faults |= BIT(FAULT_CLAIM);
-	if (l->claimant)
-		css_get(&l->claimant->css);
 	spin_unlock(&squeezy_lock);
 }
 
@@ -416,7 +406,7 @@ static void look_at(struct look *l)
 {
 	get_online_mems();
 	look_at_claim(l);
-	if (is_in(l->state) || l->state == SQUEEZY_PARKED) {
+	if (squeezy_state_has_pages(l->state) || l->state == SQUEEZY_PARKED) {
 		look_at_counts(l);
 		look_at_sections(l);
 		look_at_node(l);
@@ -427,8 +417,6 @@ static void look_at(struct look *l)
 		bitmap_zero(l->s->pages, squeezy_layout.pages);
 	}
 	put_online_mems();
-	if (l->claimant)
-		css_put(&l->claimant->css);
 	l->s->faults = l->first ? l->faults : l->s->faults & l->faults;
 }
 

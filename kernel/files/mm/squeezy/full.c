@@ -34,7 +34,7 @@ struct page_waiter {
 	unsigned long no_kill_before;	/* jiffies, while pages are away */
 };
 
-static bool task_is_dying(void)
+bool squeezy_task_is_dying(void)
 {
 	return tsk_is_oom_victim(current) || fatal_signal_pending(current) ||
 	       (current->flags & PF_EXITING);
@@ -105,7 +105,7 @@ static bool kill_inside(struct page_waiter *w, struct mem_cgroup *claimant,
 		return true;
 	}
 	count_oom(w, claimant);
-	progress = task_is_dying() || out_of_memory(&oc);
+	progress = squeezy_task_is_dying() || out_of_memory(&oc);
 	mutex_unlock(&oom_lock);
 	if (has_chosen(&oc)) {
 		squeezy_count(SQUEEZY_OOM_KILLS);
@@ -156,12 +156,12 @@ static bool make_room(struct page_waiter *w, struct folio **ret_folio)
 	/* A claim may end meanwhile, and the zone's per-CPU lists with the memory map. */
 	if (squeezy_pin_map(w->p)) {
 		*ret_folio = take_leftovers(w, claimant);
-		if (!*ret_folio && !task_is_dying() && w->may_kill)
+		if (!*ret_folio && !squeezy_task_is_dying() && w->may_kill)
 			again = pages_are_away(w) || kill_inside(w, claimant, ret_folio);
 		squeezy_unpin_map(w->p);
 	}
 	css_put(&claimant->css);
-	return again && !*ret_folio && !task_is_dying();
+	return again && !*ret_folio && !squeezy_task_is_dying();
 }
 
 /**

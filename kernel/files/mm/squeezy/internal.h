@@ -247,6 +247,7 @@ static inline void squeezy_delay_charge(void) { }
 struct folio *squeezy_take_folio(gfp_t gfp, int order, struct squeezy_partition *p);
 
 /* full.c */
+bool squeezy_task_is_dying(void);
 struct folio *squeezy_wait_for_page(gfp_t gfp, struct vm_area_struct *vma, int nid);
 
 /* reclaim.c */

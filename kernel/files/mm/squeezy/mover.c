@@ -108,6 +108,7 @@ static void make_claimable(struct squeezy_partition *p)
 static void device_refused(void)
 {
 	device_not_before = jiffies + msecs_to_jiffies(REFUSED_RETRY_MS);
+	unplug_refused = !run_plugs;
 }
 
 /* Parks an unclaimed partition, or leaves it as it was. */
@@ -457,8 +458,6 @@ static bool device_ready(void)
 		return false;
 	if (rc)
 		device_refused();
-	if (rc && !run_plugs)
-		unplug_refused = true;
 	if (run_length)
 		settle_run();
 	if (!squeezy_device_alive())
@@ -567,13 +566,14 @@ void squeezy_mover_stop(void)
 int squeezy_mover_take_back(void)
 {
 	struct squeezy_partition *p;
-	int rc;
+	int rc = 0;
 
 	squeezy_request_forget();
 	settle_run();
-	rc = squeezy_map_stop();
+	if (squeezy_map_stop())
+		return -EBUSY;
 	for_each_squeezy_partition(p)
-		if (rc || squeezy_get_state(p) == SQUEEZY_CLAIMED)
+		if (squeezy_get_state(p) == SQUEEZY_CLAIMED)
 			return -EBUSY;
 	for_each_squeezy_partition(p) {
 		if (squeezy_get_state(p) == SQUEEZY_RELEASED || grab(p))
