@@ -475,7 +475,7 @@ static int squeezy_probe(struct virtio_device *vdev)
 		/* Stay bound: the stock driver would online partitions for all. */
 		d->dead = true;
 		dev_err(&vdev->dev, "cannot be used for partitions (error %d)%s\n", rc,
-			rc == -EBUSY ? ": an earlier one's memory is in use; plug it in later" : "");
+			rc == -EBUSY ? ": an older one's memory is in use; plug it in later" : "");
 		return 0;
 	}
 	dev_info(&vdev->dev, "partitions at %#llx, device blocks of %llu KiB\n",
