@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A fault that is held between allocation and charge (charge_delay_ms of CONFIG_SQUEEZY_DEBUG), and what is done to its cgroup
- * meanwhile. Also a fault whose pages are refused by fault injection.
+ * A fault that is held between the look at its claim and the allocation, or between that and the charge ({look,charge}_delay_ms of
+ * CONFIG_SQUEEZY_DEBUG), and what is done to its cgroup meanwhile. Also a fault whose pages are refused by fault injection.
  */
 #include "suite.h"
 
@@ -20,19 +20,27 @@
 #define FAIL "/sys/kernel/debug/fail_page_alloc/"
 #define HOLD_MS "60000"
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
 
-static bool one_more_held(void *before)
+static bool one_more_looked(void *before)
+{
+	return file_number(DEBUG "looks_delayed") > *(uint64_t *)before;
+}
+
+static bool one_more_charged(void *before)
 {
 	return file_number(DEBUG "charges_delayed") > *(uint64_t *)before;
 }
 
-/* Starts fn in the claiming cgroup "a" and returns when its first fault hangs between allocation and charge. */
-static pid_t start_held(void (*fn)(void *arg), void *arg)
+/* Starts fn in the claiming cgroup "a" and returns when its first fault hangs there. */
+static pid_t start_held_at(const char *knob, bool (*one_more)(void *before), uint64_t before, void (*fn)(void *arg), void *arg)
 {
-	uint64_t before = file_number(DEBUG "charges_delayed");
 	int ready[2];
 	char byte;
 	pid_t pid;
@@ -42,16 +50,27 @@ static pid_t start_held(void (*fn)(void *arg), void *arg)
 	pid = start_in("a", fn, (void *[]){ ready, arg });
 	/* It has everything that it needs, and waits for the knob. */
 	CHECK(read(ready[0], &byte, 1) == 1);
-	CHECK(write_file(DEBUG "charge_delay_ms", HOLD_MS, 0) == 0);
+	CHECK(write_file(knob, HOLD_MS, 0) == 0);
 	CHECK(kill(pid, SIGUSR1) == 0);
-	CHECK(wait_until(one_more_held, &before, 20000));
+	CHECK(wait_until(one_more, &before, 20000));
 	close(ready[0]);
 	close(ready[1]);
 	return pid;
 }
 
+static pid_t start_held_look(void (*fn)(void *arg))
+{
+	return start_held_at(DEBUG "look_delay_ms", one_more_looked, file_number(DEBUG "looks_delayed"), fn, NULL);
+}
+
+static pid_t start_held(void (*fn)(void *arg), void *arg)
+{
+	return start_held_at(DEBUG "charge_delay_ms", one_more_charged, file_number(DEBUG "charges_delayed"), fn, arg);
+}
+
 static void let_go(void)
 {
+	CHECK(write_file(DEBUG "look_delay_ms", "0", 0) == 0);
 	CHECK(write_file(DEBUG "charge_delay_ms", "0", 0) == 0);
 }
 
@@ -237,6 +256,81 @@ static void test_killed(void)
 	cg_end("b");
 }
 
+/* What a fault has seen is long over: the partition has another owner, whose pages it must not get. */
+static void touch_late(void *arg)
+{
+	void **args = arg;
+	char *page = fresh_page();
+
+	wait_knob(args[0]);
+	*page = 1;
+	CHECK(node_of(page) == 0);
+}
+
+static void collapse_late(void *arg)
+{
+	void **args = arg;
+	char *mem = fresh_page() - PAGE;
+
+	memset(mem, 1, 2 * MIB);
+	CHECK(madvise(mem, 2 * MIB, MADV_HUGEPAGE) == 0);
+	wait_knob(args[0]);
+	CHECK(madvise(mem, 2 * MIB, MADV_COLLAPSE) == -1);
+	CHECK(pages_elsewhere(mem, 2 * MIB, 0) == 0);
+}
+
+static void look_then_another_owner(void (*fn)(void *arg))
+{
+	uint64_t redirected = counter("charges_redirected"), before;
+	pid_t pid;
+
+	populate(1);
+	claim_new("a");
+	pid = start_held_look(fn);
+	move_to(pid, "b");
+	CHECK(cg_write("a", "memory.squeezy", "none") == 0);
+	/* Waits until what the task has of the partition has moved. */
+	CHECK(claim_new("c") == 0);
+	before = cg_number("c", "memory.current");
+	let_go();
+	CHECK(wait_for(pid) == 0);
+	CHECK(counter("charges_redirected") == redirected);
+	CHECK(cg_number("c", "memory.current") <= before);
+	cg_end("a");
+	cg_end("b");
+	cg_end("c");
+	wait_state(0, "populated");
+}
+
+static void test_fault_looked(void)
+{
+	look_then_another_owner(touch_late);
+}
+
+static void test_collapse_looked(void)
+{
+	look_then_another_owner(collapse_late);
+}
+
+/* The partition has gone to the host meanwhile. */
+static void test_looked_unplugged(void)
+{
+	pid_t pid;
+
+	populate(1);
+	claim_new("a");
+	pid = start_held_look(touch_late);
+	move_to(pid, "b");
+	host_request(0);
+	CHECK(cg_write("a", "memory.squeezy", "none") == 0);
+	wait_state(0, "parked");
+	let_go();
+	CHECK(wait_for(pid) == 0);
+	CHECK(has_state(0, "parked"));
+	cg_end("a");
+	cg_end("b");
+}
+
 /* Every page allocation of a task that has set make-it-fail. */
 static void fail_pages(const char *percent)
 {
@@ -292,6 +386,9 @@ const struct test moving_tests[] = {
 	{ "released with a fault under way", test_released },
 	{ "removed with a fault under way", test_removed },
 	{ "killed with a fault under way", test_killed },
+	{ "a fault that looked at its claim before another came", test_fault_looked },
+	{ "a collapse that looked at its claim before another came", test_collapse_looked },
+	{ "a fault that looked at its claim before the partition went", test_looked_unplugged },
 	{ NULL, NULL }
 };
 

@@ -84,12 +84,14 @@ static bool cannot_end(struct vm_area_struct *vma)
 static noinline struct folio *alloc_from(gfp_t gfp, int order, struct vm_area_struct *vma,
 					 int nid)
 {
-	struct folio *folio = squeezy_take_folio(gfp, order, squeezy_partition_of(nid));
+	struct folio *folio;
 
+	squeezy_delay(SQUEEZY_DELAY_LOOK);
+	folio = squeezy_take_folio(gfp, order, squeezy_partition_of(nid));
 	if (unlikely(!folio) && may_wait(gfp, order))
 		folio = squeezy_wait_for_page(gfp, vma, nid);
 	folio = still_owned(folio, vma->vm_mm, nid);
-	squeezy_delay_charge();
+	squeezy_delay(SQUEEZY_DELAY_CHARGE);
 	if (likely(folio))
 		return folio;
 	/* Released meanwhile, or on its way out: normal memory it is. */
@@ -133,6 +135,7 @@ bool __squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm, const u32 *node_l
 	if (!own && !foreign)
 		return false;
 	*ret_folio = NULL;
+	squeezy_delay(SQUEEZY_DELAY_LOOK);
 	if (own && !foreign && node_load[own])
 		*ret_folio = still_owned(squeezy_take_folio(gfp, HPAGE_PMD_ORDER,
 							    squeezy_partition_of(own)),

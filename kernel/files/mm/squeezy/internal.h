@@ -17,7 +17,7 @@
  *   mover.c      the thread that populates and drains to follow the device
  *   request.c    the request in flight: a run of adjacent partitions
  *   virtio.c     requests to the virtio-mem device
- *   delay.c      for tests: a fault held between allocation and charge
+ *   delay.c      for tests: a fault held on its way to a page
  *   trace.c      tracepoints (include/trace/events/squeezy.h)
  *   fake/        a device that misbehaves (CONFIG_SQUEEZY_FAKE_DEVICE)
  *   sysfs.c      /sys/kernel/mm/squeezy
@@ -235,12 +235,18 @@ bool squeezy_waiting(void);
 void squeezy_fail_waiters(void);
 void squeezy_make_claimable(struct squeezy_partition *p);
 
-/* delay.c */
+/* delay.c: between the look at a claim and the allocation, and between that and the charge. */
+enum squeezy_delay {
+	SQUEEZY_DELAY_LOOK,
+	SQUEEZY_DELAY_CHARGE,
+	SQUEEZY_DELAYS,
+};
+
 #ifdef CONFIG_SQUEEZY_DEBUG
-void squeezy_delay_charge(void);
+void squeezy_delay(enum squeezy_delay where);
 void squeezy_delay_init(struct dentry *dir);
 #else
-static inline void squeezy_delay_charge(void) { }
+static inline void squeezy_delay(enum squeezy_delay where) { }
 #endif
 
 /* alloc.c */
