@@ -18,6 +18,7 @@
 #include <trace/events/squeezy.h>
 
 #include "internal.h"
+#include "pcp.h"
 
 /* How long pages may be away before somebody is killed for them. */
 #define AWAY_TIMEOUT HZ
@@ -53,9 +54,7 @@ static struct folio *take_leftovers(struct page_waiter *w, struct mem_cgroup *cl
 {
 	lru_add_drain();
 	squeezy_reclaim(claimant, w->gfp);
-	/* Taking them back keeps others from draining their zones meanwhile: not for nothing. */
-	if (squeezy_zone_cached_pages(w->p))
-		drain_all_pages(w->p->zone);
+	__squeezy_drain_pages(w->p->zone);
 	return take_page(w);
 }
 
@@ -153,13 +152,9 @@ static bool make_room(struct page_waiter *w, struct folio **ret_folio)
 
 	if (!claimant)
 		return false;
-	/* A claim may end meanwhile, and the zone's per-CPU lists with the memory map. */
-	if (squeezy_pin_map(w->p)) {
-		*ret_folio = take_leftovers(w, claimant);
-		if (!*ret_folio && !squeezy_task_is_dying() && w->may_kill)
-			again = pages_are_away(w) || kill_inside(w, claimant, ret_folio);
-		squeezy_unpin_map(w->p);
-	}
+	*ret_folio = take_leftovers(w, claimant);
+	if (!*ret_folio && !squeezy_task_is_dying() && w->may_kill)
+		again = pages_are_away(w) || kill_inside(w, claimant, ret_folio);
 	css_put(&claimant->css);
 	return again && !*ret_folio && !squeezy_task_is_dying();
 }

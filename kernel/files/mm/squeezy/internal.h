@@ -135,6 +135,7 @@ struct squeezy_partition {
 	/* The mover's own. */
 	unsigned int plugged_blocks;	/* device blocks plugged, from the front */
 	bool populating;		/* populate_start_ns is of this attempt */
+	bool drained;			/* it had pages, and has not been returned yet */
 	bool map_wanted;		/* map.c is to make the memory map */
 	/*
 	 * jiffies: do not retry earlier. map.c's while there is no memory map;
@@ -307,6 +308,7 @@ bool squeezy_map_needs_memory(void);
 void squeezy_map_set_demand(unsigned int nr);
 void squeezy_map_kick(void);
 int squeezy_map_stop(void);
+int squeezy_map_drop_all(void);
 void squeezy_map_balance(void);
 
 /* mover.c */
@@ -333,6 +335,8 @@ extern u32 squeezy_answer_timeout_ms;
 u64 squeezy_device_requested(void);
 bool squeezy_device_usable(u64 end);
 bool squeezy_device_alive(void);
+bool squeezy_device_unclean(void);
+int squeezy_device_clean(void);
 int squeezy_device_send(bool plug, u64 addr, unsigned int nr_blocks);
 int squeezy_device_answer(void);
 long squeezy_device_patience(void);

@@ -79,8 +79,11 @@ static int __init parse_layout(const char *text, unsigned int *ret_count, u64 *r
 
 static int __init squeezy_param(char *text)
 {
-	int rc = parse_layout(text, &boot_count, &boot_bytes);
+	int rc;
 
+	/* The last one counts. */
+	boot_count = 0;
+	rc = parse_layout(text, &boot_count, &boot_bytes);
 	if (rc == -ERANGE)
 		pr_err("squeezy=%s is out of range: 1 to %d partitions, and together they must fit the address space; feature off\n",
 		       text, MAX_NUMNODES - 1);

@@ -28,6 +28,8 @@
 #define RETRY_MS 5000
 /* A map takes tens of milliseconds, seconds in an emulated debug kernel. */
 #define STOP_MS 10000
+/* All maps of a VM, one by one. */
+#define DROP_MS 60000
 /* Between two blocks: removing one drains every CPU's LRU batches. */
 #define REMOVE_PAUSE_MS 10
 /* Whoever looks at free pages (compaction, reporting) keeps one no longer. */
@@ -38,6 +40,8 @@
 unsigned int squeezy_keep_memmap;
 unsigned int squeezy_prepare_memmap;
 
+/* All maps are to go: the next device has other addresses. */
+static bool drop_all;
 static struct workqueue_struct *map_wq;
 static void map_work(struct work_struct *work);
 static DECLARE_DELAYED_WORK(mapper, map_work);
@@ -290,8 +294,11 @@ static struct squeezy_partition *next_to_map(void)
 {
 	unsigned int prepare = min(READ_ONCE(squeezy_prepare_memmap),
 				   READ_ONCE(squeezy_keep_memmap));
-	struct squeezy_partition *p = lowest_absent(is_wanted);
+	struct squeezy_partition *p;
 
+	if (READ_ONCE(drop_all))
+		return NULL;
+	p = lowest_absent(is_wanted);
 	if (!p && !squeezy_map_needs_memory() && squeezy_device_alive() && count_spares() < prepare)
 		p = lowest_absent(NULL);
 	return p;
@@ -307,6 +314,8 @@ static struct squeezy_partition *next_to_unmap(void)
 		if (is_spare(p))
 			last = p;
 	}
+	if (READ_ONCE(drop_all))
+		return last;
 	return count_spares() > READ_ONCE(squeezy_keep_memmap) + READ_ONCE(demand) ? last : NULL;
 }
 
@@ -398,6 +407,38 @@ int squeezy_map_stop(void)
 			return -EBUSY;
 		usleep_range(1000, 2000);
 	}
+}
+
+static bool any_map(void)
+{
+	struct squeezy_partition *p;
+
+	for_each_squeezy_partition(p)
+		if (squeezy_get_state(p) != SQUEEZY_ABSENT)
+			return true;
+	return false;
+}
+
+/**
+ * squeezy_map_drop_all - remove all maps, of partitions that are all parked
+ *
+ * For a device that takes another's place elsewhere. There is no mover.
+ *
+ * Return: 0, or -EAGAIN if it takes too long; it is done later then.
+ */
+int squeezy_map_drop_all(void)
+{
+	unsigned long give_up = jiffies + msecs_to_jiffies(DROP_MS);
+
+	WRITE_ONCE(drop_all, true);
+	while (any_map()) {
+		if (time_after(jiffies, give_up))
+			return -EAGAIN;
+		squeezy_map_kick();
+		usleep_range(1000, 2000);
+	}
+	WRITE_ONCE(drop_all, false);
+	return squeezy_map_stop() ? -EAGAIN : 0;
 }
 
 /**

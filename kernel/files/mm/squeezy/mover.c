@@ -4,10 +4,10 @@
  * requested size, a whole partition at a time.
  *
  * It sleeps until it is kicked (config change, answer, claim, release, memory
- * map ready) or a retry is due, and waits for nobody (but a few ms for batches
- * of other CPUs, see straggler.c): what the device does goes on while
- * partitions are drained, and hot-add, which takes tens of milliseconds, is
- * map.c's.
+ * map ready) or a retry is due, and waits for nobody: what the device does goes
+ * on while partitions are drained, and hot-add, which takes tens of
+ * milliseconds, is map.c's. But for a few ms for batches of other CPUs (see
+ * straggler.c), and, with CONFIG_PROC_KCORE, for who reads /proc/kcore.
  */
 #define pr_fmt(fmt) "squeezy: " fmt
 
@@ -44,6 +44,8 @@ static bool unplug_refused;
 static struct squeezy_partition *run_first;
 static unsigned int run_length;
 static bool run_plugs;
+/* The request in flight is the first of all: what was plugged for somebody else is to go. */
+static bool cleaning;
 /* How many more partitions are to be populated, as map.c was told last. */
 static unsigned int demand;
 /* Partitions we have, and those the device wants us to have; as of the last look. */
@@ -108,7 +110,7 @@ static void make_claimable(struct squeezy_partition *p)
 static void device_refused(void)
 {
 	device_not_before = jiffies + msecs_to_jiffies(REFUSED_RETRY_MS);
-	unplug_refused = !run_plugs;
+	unplug_refused = run_length && !run_plugs;
 }
 
 /* Parks an unclaimed partition, or leaves it as it was. */
@@ -126,6 +128,7 @@ static void drain(struct squeezy_partition *p)
 	squeezy_zone_park(p);
 	squeezy_stamp(p, SQUEEZY_TIME_DRAINED);
 	no_longer_busy(p);
+	p->drained = true;
 	set_state(p, SQUEEZY_PARKED);
 }
 
@@ -184,6 +187,7 @@ static void end_populate(struct squeezy_partition *p)
 	squeezy_count(p->fresh_map ? SQUEEZY_POPULATES_FIRST : SQUEEZY_POPULATES_PARKED);
 	p->fresh_map = false;
 	p->populating = false;
+	p->drained = false;
 	make_claimable(p);
 }
 
@@ -249,9 +253,10 @@ static void settle_one(struct squeezy_partition *p)
 	if (returned)
 		p->map_failed = false;
 	spin_unlock(&squeezy_lock);
-	if (returned) {
+	if (returned && p->drained) {
 		squeezy_stamp(p, SQUEEZY_TIME_RETURNED);
 		squeezy_count(SQUEEZY_DRAINS);
+		p->drained = false;
 	} else if (run_plugs && is_full(p) && squeezy_get_state(p) == SQUEEZY_PARKED &&
 		   !may_unplug(p, false)) {
 		end_populate(p);
@@ -414,6 +419,10 @@ static bool begin_request(unsigned int more)
 	unsigned int half_way = 0, in_vain = 0, waiting = 0;
 	struct squeezy_partition *p;
 
+	if (squeezy_device_unclean()) {
+		cleaning = !squeezy_device_clean();
+		return cleaning;
+	}
 	for_each_squeezy_partition(p) {
 		enum squeezy_state state = squeezy_get_state(p);
 
@@ -449,15 +458,23 @@ static bool unpark_one(void)
 	return false;
 }
 
+static int request_result(void)
+{
+	if (cleaning)
+		return squeezy_device_answer();
+	return run_length ? squeezy_request_result() : 0;
+}
+
 /* Can the device take a request now? */
 static bool device_ready(void)
 {
-	int rc = run_length ? squeezy_request_result() : 0;
+	int rc = request_result();
 
 	if (rc == -EINPROGRESS)
 		return false;
 	if (rc)
 		device_refused();
+	cleaning = false;
 	if (run_length)
 		settle_run();
 	if (!squeezy_device_alive())
@@ -538,10 +555,14 @@ int squeezy_mover_start(void)
 
 	for_each_squeezy_partition(p)
 		p->not_before = jiffies;
+	cleaning = false;
 	WRITE_ONCE(device_changed, true);
 	mover = kthread_create(mover_loop, NULL, "squeezy_mover");
-	if (IS_ERR(mover))
+	if (IS_ERR(mover)) {
+		pr_err("no thread (error %ld): no partition that is released can be claimed\n",
+		       PTR_ERR(mover));
 		return PTR_ERR(mover);
+	}
 	/* Milliseconds of work that somebody waits for. */
 	sched_set_fifo_low(mover);
 	wake_up_process(mover);
@@ -588,8 +609,12 @@ int squeezy_mover_take_back(void)
 		if (p->nr_poisoned)
 			squeezy_poison_heal(p);
 		WRITE_ONCE(p->plugged_blocks, 0);
+		WRITE_ONCE(p->map_wanted, false);
 		p->populating = false;
+		p->drained = false;
 	}
+	demand = 0;
+	squeezy_map_set_demand(0);
 	return 0;
 }
 

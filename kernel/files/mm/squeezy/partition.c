@@ -81,9 +81,9 @@ void squeezy_set_state(struct squeezy_partition *p, enum squeezy_state state)
  * squeezy_pin_map - keep the memory map of a partition that has pages
  * @p: the partition
  *
- * Whoever reads its struct pages or its zone's per-CPU lists and is not the
- * mover needs that: once parked, a partition may lose both. A pin does not
- * keep it from being parked, so what is read may be of a parked partition.
+ * Whoever reads its struct pages and is not the mover needs that: once parked,
+ * a partition may lose them. A pin does not keep it from being parked, so what
+ * is read may be of a parked partition.
  * Nests; may be held across sleep.
  *
  * Return: false if the partition has no pages, and nothing is pinned.

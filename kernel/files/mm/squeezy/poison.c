@@ -17,6 +17,7 @@
 
 #include "../internal.h"
 #include "internal.h"
+#include "pcp.h"
 
 /*
  * Nobody but memory_failure() has a reference, and it is done: in the middle of
@@ -58,7 +59,7 @@ static void swap_list(struct squeezy_partition *p, struct poison_list *list)
 
 static void publish_list(struct squeezy_partition *p, struct poison_list *list)
 {
-	drain_all_pages(p->zone);
+	__squeezy_drain_pages(p->zone);
 	/* It may have been parked meanwhile, and is healed then without our list. */
 	spin_lock(&squeezy_lock);
 	if (squeezy_state_has_pages(p->state))
@@ -155,13 +156,20 @@ void squeezy_poison_heal_page(struct squeezy_partition *p, unsigned long pfn)
  * squeezy_poison_heal - the device has taken the memory of a parked partition
  * @p: the partition
  *
- * What it plugs the next time is sound.
+ * What it plugs the next time is sound. Whoever still has the map pinned may be
+ * looking at such a page: it is left then, and the partition goes through the
+ * device once more. There are no new pins of what is parked.
  */
 void squeezy_poison_heal(struct squeezy_partition *p)
 {
 	struct poison_list none = { };
-	unsigned int i;
+	unsigned int i, pins;
 
+	spin_lock(&squeezy_lock);
+	pins = p->map_pins;
+	spin_unlock(&squeezy_lock);
+	if (pins)
+		return;
 	for (i = 0; i < p->nr_poisoned; i++)
 		squeezy_poison_heal_page(p, p->poisoned[i]);
 	swap_list(p, &none);

@@ -12,11 +12,11 @@
 #define pr_fmt(fmt) "squeezy: " fmt
 
 #include <linux/crash_dump.h>
-#include <linux/delay.h>
 #include <linux/ioport.h>
 #include <linux/memory.h>
 #include <linux/memory_hotplug.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
@@ -29,8 +29,6 @@
 
 /* Longer than a VMM is stopped for a snapshot: its clock may go on meanwhile. */
 #define ANSWER_TIMEOUT_MS 60000
-#define UNPLUG_ALL_RETRIES 50
-#define UNPLUG_ALL_RETRY_MS 100
 #define CONFIG_READ_TRIES 10
 /* Found in a buffer that the device gives back without having written to it. */
 #define NO_RESPONSE U16_MAX
@@ -45,11 +43,11 @@ u32 squeezy_answer_timeout_ms = ANSWER_TIMEOUT_MS;
 struct squeezy_device {
 	struct virtio_device *vdev;
 	struct virtqueue *vq;
-	wait_queue_head_t answered;
 	u64 addr;
 	u64 region_size;
 	bool dead;			/* no more requests */
 	bool removed;
+	bool unclean;			/* has memory plugged that is of no use to us */
 	bool pending;			/* sent, not answered */
 	unsigned long deadline;		/* jiffies: the answer has to be there */
 	u64 requested_size;		/* as read last */
@@ -66,6 +64,8 @@ struct squeezy_device {
  * Freed only while there is no mover; everybody else holds squeezy_lock.
  */
 static struct squeezy_device *device;
+/* One device comes or goes at a time. */
+static DEFINE_MUTEX(device_mutex);
 /* Of the device, or of the last one: memory maps in it outlive it. */
 static struct resource *region;
 
@@ -82,6 +82,8 @@ static int give_up(struct squeezy_device *d, const char *why)
 	squeezy_count(SQUEEZY_REQUESTS_REFUSED);
 	squeezy_fail_waiters();
 	dev_err(&d->vdev->dev, "%s: no more memory is plugged or unplugged\n", why);
+	/* What it wanted is wanted no more. */
+	squeezy_mover_kick();
 	return -EIO;
 }
 
@@ -143,9 +145,6 @@ bool squeezy_device_usable(u64 end)
 
 static void device_answered(struct virtqueue *vq)
 {
-	struct squeezy_device *d = vq->vdev->priv;
-
-	wake_up(&d->answered);
 	squeezy_mover_kick();
 }
 
@@ -168,6 +167,8 @@ static int read_response(struct squeezy_device *d)
 	trace_answer(d);
 	switch (virtio16_to_cpu(d->vdev, d->response.type)) {
 	case VIRTIO_MEM_RESP_ACK:
+		/* Whatever it was: nothing is sent before it has been unplugged. */
+		d->unclean = false;
 		return 0;
 	case VIRTIO_MEM_RESP_NACK:
 		squeezy_count(SQUEEZY_REQUESTS_REFUSED);
@@ -201,7 +202,8 @@ static int send_request(struct squeezy_device *d, u16 type, u64 addr, u16 nr_blo
 	d->response.type = cpu_to_virtio16(d->vdev, NO_RESPONSE);
 	sg_init_one(&out, &d->request, sizeof(d->request));
 	sg_init_one(&in, &d->response, sizeof(d->response));
-	if (virtqueue_add_sgs(d->vq, sgs, 1, 1, d, GFP_KERNEL) < 0)
+	/* Two descriptors: there is no need for memory, which may be what is to be had from the host. */
+	if (virtqueue_add_sgs(d->vq, sgs, 1, 1, d, GFP_NOWAIT | __GFP_NOWARN) < 0)
 		return give_up(d, "the device takes no request");
 	d->pending = true;
 	d->deadline = jiffies + msecs_to_jiffies(squeezy_answer_timeout_ms);
@@ -265,31 +267,23 @@ long squeezy_device_patience(void)
 	return max((long)(device->deadline + 1 - jiffies), 1L);
 }
 
-/* For the time before the mover runs. */
-static int send_and_wait(struct squeezy_device *d, u16 type)
+/**
+ * squeezy_device_unclean - is memory plugged that is of no use to us?
+ *
+ * After a reboot that was not a reset it is the old guest's. Until it has been
+ * unplugged no other request may be sent.
+ */
+bool squeezy_device_unclean(void)
 {
-	int rc = send_request(d, type, 0, 0);
-
-	if (rc)
-		return rc;
-	wait_event_timeout(d->answered, (rc = look_for_answer(d)) != -EINPROGRESS,
-			   msecs_to_jiffies(squeezy_answer_timeout_ms));
-	return rc == -EINPROGRESS ? give_up(d, "a request got no answer") : rc;
+	return device->unclean;
 }
 
-/* After a reboot that was not a reset the old guest's memory is still plugged. */
-static int unplug_all(struct squeezy_device *d)
+/**
+ * squeezy_device_clean - begin to unplug all of it
+ */
+int squeezy_device_clean(void)
 {
-	int tries, rc = -EBUSY;
-
-	if (!READ_CONFIG(d->vdev, plugged_size))
-		return 0;
-	for (tries = 0; rc == -EBUSY && tries < UNPLUG_ALL_RETRIES; tries++) {
-		if (tries)
-			msleep(UNPLUG_ALL_RETRY_MS);
-		rc = send_and_wait(d, VIRTIO_MEM_REQ_UNPLUG_ALL);
-	}
-	return rc;
+	return send_request(device, VIRTIO_MEM_REQ_UNPLUG_ALL, 0, 0);
 }
 
 /* Partition 0 starts at the first memory block border of the region. */
@@ -346,16 +340,6 @@ static int check_device(struct squeezy_device *d, u64 block_size)
 	return 0;
 }
 
-static bool any_map(void)
-{
-	struct squeezy_partition *p;
-
-	for_each_squeezy_partition(p)
-		if (squeezy_get_state(p) != SQUEEZY_ABSENT)
-			return true;
-	return false;
-}
-
 static int bind_partitions(struct squeezy_device *d)
 {
 	u64 block_size = READ_CONFIG(d->vdev, block_size);
@@ -364,8 +348,10 @@ static int bind_partitions(struct squeezy_device *d)
 
 	if (rc)
 		return rc;
-	if (squeezy_layout.start != partitions_start(d) && any_map())
-		return -EBUSY;
+	if (squeezy_layout.start != partitions_start(d))
+		rc = squeezy_map_drop_all();
+	if (rc)
+		return rc;
 	squeezy_layout.start = partitions_start(d);
 	squeezy_layout.block_size = block_size;
 	for_each_squeezy_partition(p)
@@ -376,18 +362,21 @@ static int bind_partitions(struct squeezy_device *d)
 /* The device's own resource keeps /dev/mem and other drivers out of the region. */
 static int reserve_region(struct squeezy_device *d)
 {
+	int rc;
+
 	if (region && region->start == d->addr && resource_size(region) == d->region_size)
 		return 0;
-	if (region && any_map())
-		return -EBUSY;
 	if (region) {
+		rc = squeezy_map_drop_all();
+		if (rc)
+			return rc;
 		release_resource(region);
 		kfree(region);
 	}
 	region = __request_mem_region(d->addr, d->region_size, "squeezy",
 				      IORESOURCE_SYSTEM_RAM | IORESOURCE_EXCLUSIVE);
 	if (!region)
-		return -EBUSY;
+		return -EADDRINUSE;
 	region->flags &= ~IORESOURCE_BUSY;
 	return 0;
 }
@@ -407,9 +396,7 @@ static int device_start(struct squeezy_device *d)
 	if (rc)
 		goto out_vq;
 	virtio_device_ready(d->vdev);
-	rc = unplug_all(d);
-	if (rc)
-		goto out_vq;
+	d->unclean = READ_CONFIG(d->vdev, plugged_size);
 	WRITE_ONCE(device, d);
 	rc = squeezy_mover_start();
 	if (rc)
@@ -418,8 +405,9 @@ static int device_start(struct squeezy_device *d)
 
 out_device:
 	WRITE_ONCE(device, NULL);
-out_vq:
+	squeezy_fail_waiters();
 	virtio_reset_device(d->vdev);
+out_vq:
 	d->vdev->config->del_vqs(d->vdev);
 	return rc;
 }
@@ -454,6 +442,20 @@ static void decline(struct squeezy_device *d)
 	kfree(d);
 }
 
+static const char *advice(int rc)
+{
+	switch (rc) {
+	case -EBUSY:
+		return ": memory of the device before it is in use; plug it in again later";
+	case -EAGAIN:
+		return ": memory maps of the device before it are being removed; plug it in again later";
+	case -EADDRINUSE:
+		return ": something else has a part of its region";
+	default:
+		return "";
+	}
+}
+
 static int squeezy_probe(struct virtio_device *vdev)
 {
 	struct squeezy_device *d = kzalloc(sizeof(*d), GFP_KERNEL);
@@ -461,8 +463,8 @@ static int squeezy_probe(struct virtio_device *vdev)
 
 	if (!d)
 		return -ENOMEM;
+	guard(mutex)(&device_mutex);
 	d->vdev = vdev;
-	init_waitqueue_head(&d->answered);
 	d->addr = READ_CONFIG(vdev, addr);
 	d->region_size = READ_CONFIG(vdev, region_size);
 	if (!is_ours(d)) {
@@ -475,7 +477,7 @@ static int squeezy_probe(struct virtio_device *vdev)
 		/* Stay bound: the stock driver would online partitions for all. */
 		d->dead = true;
 		dev_err(&vdev->dev, "cannot be used for partitions (error %d)%s\n", rc,
-			rc == -EBUSY ? ": an older one's memory is in use; plug it in later" : "");
+			advice(rc));
 		return 0;
 	}
 	dev_info(&vdev->dev, "partitions at %#llx, device blocks of %llu KiB\n",
@@ -492,6 +494,7 @@ static void squeezy_remove(struct virtio_device *vdev)
 {
 	struct squeezy_device *d = vdev->priv;
 
+	guard(mutex)(&device_mutex);
 	WRITE_ONCE(d->dead, true);
 	if (device != d) {
 		virtio_reset_device(vdev);

@@ -21,6 +21,7 @@
 
 #include "../internal.h"
 #include "internal.h"
+#include "pcp.h"
 
 /* NR_FREE_PAGES lags behind by per-CPU deltas, the lists do not. */
 static unsigned long free_pages_locked(struct zone *zone)
@@ -62,12 +63,8 @@ unsigned long squeezy_zone_cached_pages(struct squeezy_partition *p)
 	unsigned long pages = 0;
 	int cpu;
 
-	/* The lists are freed with the memory map. */
-	if (!squeezy_pin_map(p))
-		return 0;
 	for_each_online_cpu(cpu)
 		pages += READ_ONCE(per_cpu_ptr(p->zone->per_cpu_pageset, cpu)->count);
-	squeezy_unpin_map(p);
 	return pages;
 }
 
@@ -151,11 +148,11 @@ static unsigned long until_empty(struct squeezy_partition *p,
 	squeezy_count(SQUEEZY_DRAIN_PASSES);
 	if (missing) {
 		lru_add_drain();
-		drain_all_pages(p->zone);
+		__squeezy_drain_pages(p->zone);
 		missing = look(p);
 	}
 	if (missing && squeezy_straggler_batches(p, missing)) {
-		drain_all_pages(p->zone);
+		__squeezy_drain_pages(p->zone);
 		missing = look(p);
 	}
 	if (missing)
