@@ -9,6 +9,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "vm/normal-memory.h"
+
 #define DRAIN_FIXED 20000.0	/* instructions of a drain, and so many more for each MiB */
 #define DRAIN_PER_MIB 200.0
 #define DRAIN_SLOPE 1000.0	/* between 1 and 63 others, and between an idle and a full VM */
@@ -20,15 +22,6 @@
 #define BOOT_MAX 30e6
 #define BOOT_KIB 8192.0
 
-/*
- * Normal memory in KiB. Boot: pgdat, zone, sysfs of a partition, and once the accounting array of a second chunk of per-CPU memory,
- * which a VM without partitions makes with its first cgroups (4 MiB divided by the CPUs). Map: struct pages, 1/64, and what holds
- * them. Cgroup: what a memory cgroup keeps per possible node, with 2 CPUs. Page tables: 2 MiB a GiB and the upper levels.
- */
-#define FORMULA_BOOT(partitions, cpus) (256 + 32.0 * (partitions) + 4096.0 / (cpus))
-#define FORMULA_MAP(mib) ((mib) * 1024.0 / 64 + 128)
-#define FORMULA_CGROUP(nodes) (20 + 4.5 * (nodes))
-#define FORMULA_TABLES(mib) ((mib) * 2.0 + 64)
 /* Instructions of mkdir of a container's cgroup: 1.5 million at 130 nodes. */
 #define FORMULA_MKDIR(nodes) (150e3 + 10e3 * (nodes))
 
@@ -179,9 +172,9 @@ static void adjacent_row(struct kernel_report *r, const char *boot)
 	       all_req.mean, one.mean, one_req.mean);
 }
 
-static void reason_row(struct kernel_report *r, const char *member, const char *what)
+static void reason_row(struct kernel_report *r, const char *keys, const char *member, const char *what)
 {
-	struct value value = report_value(r, "reason", "name=reason", member);
+	struct value value = report_value(r, "reason", keys, member);
 
 	settle(ROW(r, true, what, "below 2 s of guest time", value), value.mean + value.spread < REASON_MAX, "%.0f ms", value.mean / 1e6);
 }
@@ -199,8 +192,10 @@ static void rows_drains(struct kernel_report *r)
 	slope_row(r, &beside_8, "returned", "drain of 128 MiB beside 1 and 8 others in use");
 	slope_row(r, &full, "returned", "drain of 512 MiB beside idle and full partitions");
 	adjacent_row(r, "adjacent");
-	reason_row(r, "claimed", "a shrink that needs a claimed partition is told so after");
-	reason_row(r, "held", "a drain whose page a pipe holds is told so after");
+	reason_row(r, "name=reason", "claimed", "a shrink that needs a claimed partition is told so after");
+	reason_row(r, "name=reason", "held", "a drain whose page a pipe holds is told so after");
+	reason_row(r, "name=pinned", "named", "a drain whose pages a ring has pinned is told so after");
+	reason_row(r, "name=left", "parked", "a drain is over, whose pages a process has taken along, after");
 }
 
 static void reclaims_row(struct kernel_report *r, const char *boot, const char *what, bool counted)

@@ -45,14 +45,14 @@ class Variant:
 
     def __init__(self, cmdline, expected="", suites="off", memory_mib=512, qemu=(), block="2M", needs=(), seconds=BOOT_SECONDS,
                  backend="memory-backend-ram", disk=None, on_debug=True, must_fail="", allowed=(),
-                 size=PARTITION, count=PARTITIONS, reboot=False, second_node_mib=0):
+                 size=PARTITION, count=PARTITIONS, reboot=False, second_node_mib=0, slow=False):
         """disk: a disk with one file of so many MiB of random bytes, or "boot" for one with the kernel and the initramfs. on_debug: also
         on a debug kernel. must_fail: words of the failure that this boot must have. allowed: splats that it may have.
-        second_node_mib: memory of a second NUMA node, beside memory_mib of the first."""
+        second_node_mib: memory of a second NUMA node, beside memory_mib of the first; slow: it is slower, by the firmware's HMAT."""
         self.cmdline, self.expected, self.suites, self.memory_mib = cmdline, expected, suites, memory_mib
         self.qemu, self.block, self.needs, self.seconds = list(qemu), block, needs, seconds
         self.backend, self.disk, self.on_debug, self.must_fail, self.allowed = backend, disk, on_debug, must_fail, allowed
-        self.size, self.count, self.reboot, self.second_node_mib = size, count, reboot, second_node_mib
+        self.size, self.count, self.reboot, self.second_node_mib, self.slow = size, count, reboot, second_node_mib, slow
 
     @property
     def region(self):
@@ -81,8 +81,9 @@ VARIANTS = {
     "partitions": Variant(LAYOUT, WITH, "claim,drain"),
     "placement": Variant(LAYOUT, WITH, "placement,processes,huge,remote,outside", seconds=900),
     "exclusion": Variant(LAYOUT, WITH, "exclusion", seconds=900),
-    # Partitions behind a second node of the firmware's, which there is then to migrate and demote to.
+    # Partitions behind a second node of the firmware's, which there is then to migrate to; slower than the first, also to demote to.
     "two-nodes": Variant(LAYOUT, "on nodes 2 to 5", "exclusion,claim,drain", second_node_mib=256, seconds=900),
+    "slow-node": Variant(LAYOUT + " slow_node=1", "on nodes 2 to 5", "exclusion", second_node_mib=256, slow=True, needs=("ACPI_HMAT",), seconds=900),
     "secrecy": Variant(LAYOUT, WITH, "secrecy", backend=MEMFD),
     "secrecy-init": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1", WITH, "secrecy", backend=MEMFD),
     "secrecy-poison": Variant(LAYOUT + " page_poison=1", WITH, "secrecy", backend=MEMFD, needs=("PAGE_POISONING",), seconds=900),
@@ -145,6 +146,7 @@ VARIANTS = {
     "bad-size-wrap": Variant("squeezy=1x16777217T", "is out of range", on_debug=False),
     "bad-suffix": Variant("squeezy=4x128Mi", "is not <count>x<size>", on_debug=False),
     "bad-huge": Variant("squeezy=4x99999999G", "is out of range", on_debug=False),
+    "bad-second": Variant(LAYOUT + " squeezy=nonsense", "squeezy=nonsense is not <count>x<size>", on_debug=False),
     "no-memcg": Variant(LAYOUT + " cgroup_disable=memory", "the memory controller is disabled"),
 }
 
@@ -229,6 +231,15 @@ def virtio_mem(variant):
     ]
 
 
+def speeds():
+    """HMAT: the second node has ten times the latency and a tenth of the bandwidth."""
+    command = []
+    for target, latency, bandwidth in ((0, 10, "10G"), (1, 100, "1G")):
+        place = f"hmat-lb,initiator=0,target={target},hierarchy=memory,data-type=access-"
+        command += ["-numa", f"{place}latency,latency={latency}", "-numa", f"{place}bandwidth,bandwidth={bandwidth}"]
+    return command
+
+
 def qemu_command(kernel, initramfs, variant, qmp, append):
     kvm = os.access("/dev/kvm", os.W_OK) and re.search(r"^flags.* (vmx|svm)( |$)", open("/proc/cpuinfo").read(), re.M)
     accel = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=64", "-cpu", "max"]
@@ -240,15 +251,17 @@ def qemu_command(kernel, initramfs, variant, qmp, append):
         # identify_cpu() of 6.12 forgets for a moment that page tables have five levels: KASAN takes what an interrupt touches then for wild.
         append += " no5lvl"
     return [
-        "qemu-system-x86_64", "-M", "q35,usb=off", *accel, "-smp", "2", "-nodefaults", "-no-user-config", "-display", "none",
+        "qemu-system-x86_64", "-M", "q35,usb=off" + (",hmat=on" if variant.slow else ""), *accel, "-smp", "2", "-nodefaults", "-no-user-config", "-display", "none",
         "-m", f"size={memory_mib + second}M,slots=2,maxmem={(memory_mib + second) * MIB + region + SHARED + 1024 * MIB}",
         "-kernel", kernel, "-initrd", initramfs,
         "-append", f"console=ttyS0 loglevel=7 printk.devkmsg=on panic=-1 no_timer_check memhp_default_state=online_movable rcupdate.rcu_expedited=1 "
-        f"{variant.cmdline} suites={variant.suites} ram_mib={memory_mib} {append}",
+        f"{variant.cmdline} suites={variant.suites} ram_mib={memory_mib} block_mib={variant.block[:-1]} {append}",
         "-serial", "stdio", "-qmp", f"unix:{qmp},server=on,wait=off",
         *([] if isinstance(variant, FakeVariant) else virtio_mem(variant)),
         "-numa", "node,nodeid=0,memdev=base", "-object", f"memory-backend-ram,id=base,size={memory_mib}M",
-        *(["-numa", "node,nodeid=1,memdev=second", "-object", f"memory-backend-ram,id=second,size={second}M"] if second else []),
+        *(["-numa", "node,nodeid=1,memdev=second" + (",initiator=0" if variant.slow else ""),
+           "-object", f"memory-backend-ram,id=second,size={second}M"] if second else []),
+        *(speeds() if variant.slow else []),
         *([] if variant.reboot else ["-no-reboot"]), *variant.qemu,
     ]
 
@@ -288,6 +301,8 @@ def time_limit(options, variant):
 def run_variant(name, options, initramfs, workdir):
     """Boots one VM. Returns the TAP results [(ok, name)] and the console's lines."""
     variant = VARIANTS[name]
+    if not has_options(options.kernel, variant.needs):
+        return [(False, f"was asked for, and the kernel lacks one of {', '.join(variant.needs)}")], []
     qmp_path = os.path.join(workdir, "qmp")
     command = qemu_command(options.kernel, initramfs, variant, qmp_path, options.append)
     if variant.disk:
@@ -343,7 +358,7 @@ def chosen(options):
     debug = has_options(options.kernel, ["DEBUG_VM"])
     for name in options.only or VARIANTS:
         variant = VARIANTS[name]
-        if has_options(options.kernel, variant.needs) and (variant.on_debug or options.only or not debug):
+        if options.only or has_options(options.kernel, variant.needs) and (variant.on_debug or not debug):
             yield name
 
 
@@ -353,6 +368,7 @@ def main():
     parser.add_argument("--only", action="append", choices=VARIANTS)
     parser.add_argument("--log-dir", default=os.path.join(TOP, "build", "log"))
     parser.add_argument("--append", default="", help="more words of the kernel's command line")
+    parser.add_argument("--expect", type=int, help="so many boots this kernel has to be able to do")
     parser.add_argument("--seconds", type=int, help="time limit of each boot")
     options = parser.parse_args()
     if not os.access(options.kernel, os.R_OK):
@@ -362,7 +378,11 @@ def main():
     with tempfile.TemporaryDirectory() as workdir:
         initramfs = os.path.join(workdir, "initramfs")
         make_initramfs(initramfs)
-        for name in chosen(options):
+        names = list(chosen(options))
+        if options.expect is not None:
+            number, failed = 1, len(names) != options.expect
+            print(f"{'not ok' if failed else 'ok'} 1 - kernel: {options.expect} of {len(VARIANTS)} boots are for this kernel ({len(names)})", flush=True)
+        for name in names:
             results, lines = run_variant(name, options, initramfs, workdir)
             log = os.path.join(options.log_dir, f"kernel-{name}.log")
             with open(log, "w") as f:

@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "vm/leftover.h"
+#include "vm/normal-memory.h"
 #include "vm/vm-internal.h"
 
 #define MIB (1ull << 20)
@@ -37,6 +38,22 @@ static void test_base_memory(void **state)
 	/* 192 + 8 x 24 + (2048 + 512) / 64 = 424, rounded up to 448 */
 	assert_int_equal(vm_base_bytes(8, 256 * MIB, 512 * MIB), 448 * MIB);
 	assert_int_equal(vm_base_bytes(1, 128 * MIB, 0), 256 * MIB);
+}
+
+/* All partitions have their maps and a container each that uses all of its own; the rest is for Linux and for what containers keep outside. */
+static void test_base_has_room(void **state)
+{
+	static const unsigned int counts[] = { 1, 8, 64, 126 };
+
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+		for (unsigned int mib = 128; mib <= 4096; mib *= 2) {
+			unsigned int n = counts[i];
+			double kib = FORMULA_BOOT(n, 1) + n * (FORMULA_MAP(mib) + FORMULA_CGROUP(n + 1) + FORMULA_TABLES(mib));
+			uint64_t base = vm_base_bytes(n, mib * MIB, 512 * MIB);
+
+			if (base < (uint64_t)(kib * 1024) + 128 * MIB + n * 16 * MIB)
+				fail_msg("%u partitions of %u MiB: base %llu MiB, formulas %.0f KiB", n, mib, (unsigned long long)(base / MIB), kib);
+		}
 }
 
 static void assert_refused(const struct vm_config *given, const char *sentence)
@@ -150,8 +167,8 @@ static void test_leftover(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults), cmocka_unit_test(test_base_memory), cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_accelerator), cmocka_unit_test(test_command_line), cmocka_unit_test(test_leftover),
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_base_memory), cmocka_unit_test(test_base_has_room),
+		cmocka_unit_test(test_refusals), cmocka_unit_test(test_accelerator), cmocka_unit_test(test_command_line), cmocka_unit_test(test_leftover),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

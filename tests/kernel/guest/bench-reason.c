@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* How long until the kernel names what is in the way of a drain. */
+/* How long until the kernel names what is in the way of a drain, or has moved it out of the way. */
 #include "bench.h"
 #include "hostile.h"
+#include "uring.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 /* An instance that lives while the device shrinks, and one that has ended and left a page in a pipe. */
@@ -30,7 +32,62 @@ static void reasons(void)
 	result("reason", "\"claimed\": %lu, \"held\": %lu", claimed, held);
 }
 
+static void claim_one(void)
+{
+	request(1);
+	wait_state(0, "populated");
+	claim_new("a");
+}
+
+/* What follows the end of the instance. */
+static uint64_t end_now(void)
+{
+	uint64_t ended = clock_now();
+
+	request(0);
+	CHECK(cg_remove("a") == 0);
+	return ended;
+}
+
+static void pin_and_die(void *ring)
+{
+	CHECK(uring_register(*(int *)ring, map_pattern(MIB), MIB) == 0);
+}
+
+/* A buffer that a ring outside of the instance has pinned. */
+static void pinned(void)
+{
+	int ring = uring_make();
+	uint64_t ended;
+
+	claim_one();
+	CHECK(run_in("a", pin_and_die, &ring) == 0);
+	ended = end_now();
+	wait_reason(0, "pinned");
+	result("pinned", "\"named\": %lu", clock_now() - ended);
+	close(ring);
+	wait_state(0, "parked");
+}
+
+/* A process that left with its pages: they are moved, and the drain completes. */
+static void left(void)
+{
+	int nid = partition_nid(0);
+	uint64_t ended;
+	pid_t pid;
+
+	claim_one();
+	pid = start_stopped("a", leave_and_stay, &nid);
+	ended = end_now();
+	wait_state(0, "parked");
+	result("left", "\"parked\": %lu", clock_now() - ended);
+	kill(pid, SIGCONT);
+	CHECK(wait_for(pid) == 0);
+}
+
 const struct test bench_reason_tests[] = {
 	{ "reasons", reasons },
+	{ "a pinned buffer", pinned },
+	{ "a process that has left", left },
 	{ NULL, NULL }
 };

@@ -38,6 +38,18 @@ static void claim_and_use(const char *cgroup)
 	cg_end(cgroup);
 }
 
+/* Would a touch of unplugged memory be found at all? */
+static void test_touch_is_found(void)
+{
+	fake_start();
+	fake_populate(1);
+	CHECK(fake_value("violations") == 0);
+	fake_set("violations", 1);
+	CHECK(fake_value("violations") == 1);
+	fake_set("violations", 0);
+	fake_end();
+}
+
 static void test_honest(void)
 {
 	fake_start();
@@ -180,8 +192,8 @@ static void test_late(void)
  */
 static void fatal_at_plug(const char *answer)
 {
+	int log = kernel_log(), expected = -ENODEV;
 	uint64_t requests;
-	int expected = -ENODEV;
 	pid_t pid;
 
 	fake_start();
@@ -199,6 +211,7 @@ static void fatal_at_plug(const char *answer)
 	CHECK_MSG(counter("requests_plug") == requests, "%s", answer);
 	for (unsigned int i = 0; i < partition_count; i++)
 		CHECK_MSG(has_state(i, "absent") || has_state(i, "parked"), "%s", answer);
+	CHECK_MSG(kernel_log_lines(log, "no more memory is plugged") == 1, "%s", answer);
 	cg_end("a");
 	fake_end_lost();
 }
@@ -524,6 +537,7 @@ static void test_poison_half_unplugged(void)
 }
 
 const struct test fakeanswers_tests[] = {
+	{ "a touch of unplugged memory is found", test_touch_is_found },
 	{ "an honest device", test_honest },
 	{ "plug refused, then not", test_plug_refused },
 	{ "unplug refused, then not", test_unplug_refused },

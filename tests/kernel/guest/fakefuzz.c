@@ -51,11 +51,14 @@ static void live(void *arg)
 
 static void end_slot(struct slot *s)
 {
+	int status;
+
 	if (s->pid) {
 		CHECK(cg_write(s->cgroup, "cgroup.kill", "1") == 0);
 		/* It may not have come into the cgroup yet. */
 		kill(s->pid, SIGKILL);
-		wait_for(s->pid);
+		status = wait_for(s->pid);
+		CHECK_MSG(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "an instance ended with %#x", status);
 		cg_end(s->cgroup);
 	}
 	s->pid = 0;

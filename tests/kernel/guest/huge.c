@@ -73,6 +73,7 @@ static void zero_first(void *nid)
 
 	CHECK(madvise(mem, HUGE, MADV_HUGEPAGE) == 0);
 	CHECK(*(volatile char *)mem == 0);
+	CHECK(is_huge(mem) && flags_of_pfn(pfn_of(mem)) >> KPF_ZERO_PAGE & 1);
 	touch(mem, HUGE, 1);
 	all_here(mem, HUGE, nid);
 }
@@ -86,6 +87,7 @@ static void copied_after_fork(void *nid)
 
 	CHECK(madvise(mem, 4 * HUGE, MADV_HUGEPAGE) == 0);
 	touch(mem, 4 * HUGE, 1);
+	CHECK(is_huge(mem) && is_huge(mem + 2 * HUGE));
 	pid = fork();
 	CHECK(pid >= 0);
 	if (!pid) {

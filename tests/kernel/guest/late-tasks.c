@@ -228,6 +228,7 @@ static void test_idle_cpu(void)
 	unsigned int id = set_stage();
 
 	CHECK(run_in("a", touch_on_cpu1, NULL) == 0);
+	CHECK(cg_event("a", "memory.squeezy.stat", "per_cpu") > 0);
 	end_instance();
 	check_recovery(id);
 	CHECK(vmstat("pgmigrate_success") == migrated);

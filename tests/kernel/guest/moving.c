@@ -58,9 +58,9 @@ static pid_t start_held_at(const char *knob, bool (*one_more)(void *before), uin
 	return pid;
 }
 
-static pid_t start_held_look(void (*fn)(void *arg))
+static pid_t start_held_look(void (*fn)(void *arg), void *arg)
 {
-	return start_held_at(DEBUG "look_delay_ms", one_more_looked, file_number(DEBUG "looks_delayed"), fn, NULL);
+	return start_held_at(DEBUG "look_delay_ms", one_more_looked, file_number(DEBUG "looks_delayed"), fn, arg);
 }
 
 static pid_t start_held(void (*fn)(void *arg), void *arg)
@@ -264,7 +264,7 @@ static void touch_late(void *arg)
 
 	wait_knob(args[0]);
 	*page = 1;
-	CHECK(node_of(page) == 0);
+	CHECK(node_of(page) == *(int *)args[1]);
 }
 
 static void collapse_late(void *arg)
@@ -282,11 +282,12 @@ static void collapse_late(void *arg)
 static void look_then_another_owner(void (*fn)(void *arg))
 {
 	uint64_t redirected = counter("charges_redirected"), before;
+	int normal = 0;
 	pid_t pid;
 
 	populate(1);
 	claim_new("a");
-	pid = start_held_look(fn);
+	pid = start_held_look(fn, &normal);
 	move_to(pid, "b");
 	CHECK(cg_write("a", "memory.squeezy", "none") == 0);
 	/* Waits until what the task has of the partition has moved. */
@@ -315,11 +316,12 @@ static void test_collapse_looked(void)
 /* The partition has gone to the host meanwhile. */
 static void test_looked_unplugged(void)
 {
+	int normal = 0;
 	pid_t pid;
 
 	populate(1);
 	claim_new("a");
-	pid = start_held_look(touch_late);
+	pid = start_held_look(touch_late, &normal);
 	move_to(pid, "b");
 	host_request(0);
 	CHECK(cg_write("a", "memory.squeezy", "none") == 0);
@@ -329,6 +331,28 @@ static void test_looked_unplugged(void)
 	CHECK(has_state(0, "parked"));
 	cg_end("a");
 	cg_end("b");
+}
+
+/* Both partitions have owners, and the task has changed hands: what it has seen is the old one's. */
+static void test_looked_moved(void)
+{
+	uint64_t redirected = counter("charges_redirected");
+	unsigned int id;
+	int nid;
+	pid_t pid;
+
+	populate(2);
+	claim_new("a");
+	id = claim_new("c");
+	nid = partition_nid(id);
+	pid = start_held_look(touch_late, &nid);
+	move_to(pid, "c");
+	let_go();
+	CHECK(wait_for(pid) == 0);
+	CHECK(counter("charges_redirected") == redirected);
+	cg_end("a");
+	cg_end("b");
+	cg_end("c");
 }
 
 /* Every page allocation of a task that has set make-it-fail. */
@@ -389,6 +413,7 @@ const struct test moving_tests[] = {
 	{ "a fault that looked at its claim before another came", test_fault_looked },
 	{ "a collapse that looked at its claim before another came", test_collapse_looked },
 	{ "a fault that looked at its claim before the partition went", test_looked_unplugged },
+	{ "a fault that looked before its task was moved to another claim", test_looked_moved },
 	{ NULL, NULL }
 };
 

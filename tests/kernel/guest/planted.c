@@ -48,13 +48,17 @@ static void test_check_finds(void)
 	wait_asleep(pid);
 	expect_found("page", "-page", "in use, but not anonymous");
 	expect_found("count", "-count", "NR_FREE_PAGES is not the sum");
+	expect_found("owner", "owner", "was charged to a cgroup outside of the claimant");
+	expect_found("nid", "nid", "node ids of cgroups contradict each other");
+	expect_found("nid", "nid", "a cgroup's node is not that of its claim");
+	expect_found("zonelist", "zonelist", "a zonelist has the zone of a partition");
 	cg_end("a");
 	populate(0);
 	check_pages();
 }
 
 const struct test check_tests[] = {
-	{ "the check of all pages finds a page and a count that are wrong", test_check_finds },
+	{ "the check of all pages finds a page, a count, an owner, a node and a zonelist that are wrong", test_check_finds },
 	{ NULL, NULL }
 };
 

@@ -102,13 +102,21 @@ static void move_somebody(struct instance *in)
 		stress_did(shared, STRESS_MOVES);
 }
 
+/* A worker ends by a kill, ours or that of a full partition, and by nothing else; a child of its own may have come to its end. */
+static void judge(int status)
+{
+	if (WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : !WEXITSTATUS(status))
+		return;
+	printf("# stress: a worker ended with %#x\n", status);
+	__atomic_store_n(&shared->failed, true, __ATOMIC_RELAXED);
+}
+
 static void reap(void)
 {
 	int status;
 
 	while (waitpid(-1, &status, WNOHANG) > 0)
-		if (WIFEXITED(status) && WEXITSTATUS(status))
-			__atomic_store_n(&shared->failed, true, __ATOMIC_RELAXED);
+		judge(status);
 }
 
 /*
@@ -164,14 +172,15 @@ static void run_slot(void *arg)
 {
 	unsigned int number = *(unsigned int *)arg;
 	struct instance in = { .rnd = seed * 1000 + number, .number = number };
+	int status;
 
 	snprintf(in.name, sizeof(in.name), "s%u", number);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	while (!shared->stop)
 		one_life(&in);
 	/* Those that sit in another slot's cgroup go when that slot ends. */
-	while (waitpid(-1, NULL, 0) > 0)
-		;
+	while (waitpid(-1, &status, 0) > 0)
+		judge(status);
 }
 
 /* What the rest of the kernel does meanwhile. */
@@ -281,6 +290,8 @@ static void test_everything_at_once(void)
 	host_request(partition_count);
 	CHECK_MSG(wait_until(all_ended, &c, END_MS), "%u processes of the stress do not end", c.alive);
 	print_deeds();
+	for (unsigned int i = 0; i < STRESS_NR_DEEDS; i++)
+		CHECK_MSG(shared->deeds[i] || i == STRESS_CLAIMS_REFUSED, "no %s", stress_deed_names[i]);
 	CHECK(!shared->failed);
 	CHECK(counter("claims") >= claims + SLOTS && counter("drains") > drains);
 	ledger_close(&before);

@@ -14,6 +14,7 @@
 #define MIB (1ul << 20)
 #define PAGE 4096ul
 #define HUGE (2 * MIB)
+#define FLOODS_MIN 3
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -176,9 +177,12 @@ void stress_work(struct stress_shared *shared, uint64_t *rnd, int pipe_fd)
 	for (;;) {
 		enum stress_deed deed = deeds[stress_random(rnd, sizeof(deeds) / sizeof(deeds[0]))];
 
-		if (!stress_random(rnd, 300))
+		/* Rare, as they end the instance; but there are some in any run. */
+		if (shared->deeds[STRESS_FLOODS] < FLOODS_MIN || !stress_random(rnd, 300))
 			deed = STRESS_FLOODS;
-		stress_did(shared, deed);
+		/* Nobody comes back from this one. */
+		if (deed == STRESS_FLOODS)
+			stress_did(shared, deed);
 		switch (deed) {
 		case STRESS_HUGE: do_huge(rnd); break;
 		case STRESS_FORKS: do_fork(rnd); break;
@@ -188,5 +192,7 @@ void stress_work(struct stress_shared *shared, uint64_t *rnd, int pipe_fd)
 		case STRESS_FLOODS: do_flood(); break;
 		default: do_small(rnd); break;
 		}
+		if (deed != STRESS_FLOODS)
+			stress_did(shared, deed);
 	}
 }

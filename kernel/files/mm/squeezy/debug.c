@@ -67,6 +67,58 @@ static int plant_count(long pages)
 	return 0;
 }
 
+/* A claimed partition that believes to be somebody else's; twice: as before. */
+static int plant_owner(void)
+{
+	struct squeezy_partition *p = first_claimed();
+
+	if (!p)
+		return -ENOENT;
+	spin_lock(&squeezy_lock);
+	p->owner_id ^= BIT_ULL(63);
+	spin_unlock(&squeezy_lock);
+	return 0;
+}
+
+/* A claimant that has its neighbour's node; twice: as before. Its tasks must not fault. */
+static int plant_nid(void)
+{
+	struct squeezy_partition *p = first_claimed();
+	int rc = -ENOENT;
+
+	if (!p)
+		return rc;
+	spin_lock(&squeezy_lock);
+	if (p->claimant) {
+		int *nid = &p->claimant->squeezy.nid;
+
+		WRITE_ONCE(*nid, *nid == p->nid ? p->nid + 1 : p->nid);
+		rc = 0;
+	}
+	spin_unlock(&squeezy_lock);
+	return rc;
+}
+
+/* The zone at the end of its own node's list, which nobody walks; twice: as before. */
+static int plant_zonelist(void)
+{
+	struct squeezy_partition *p = first_claimed();
+	struct zoneref *z;
+
+	if (!p)
+		return -ENOENT;
+	for (z = NODE_DATA(p->nid)->node_zonelists[ZONELIST_FALLBACK]._zonerefs; z->zone; z++) {
+		if (z->zone != p->zone)
+			continue;
+		*z = (struct zoneref){};
+		return 0;
+	}
+	z[1] = (struct zoneref){};
+	z->zone_idx = zone_idx(p->zone);
+	z->zone = p->zone;
+	return 0;
+}
+
 /* Lost on purpose: kmemleak has to find it. */
 static int plant_leak(void)
 {
@@ -89,6 +141,12 @@ static int plant(const char *what)
 		return plant_count(1);
 	if (!strcmp(what, "-count"))
 		return plant_count(-1);
+	if (!strcmp(what, "owner"))
+		return plant_owner();
+	if (!strcmp(what, "nid"))
+		return plant_nid();
+	if (!strcmp(what, "zonelist"))
+		return plant_zonelist();
 	if (!strcmp(what, "leak"))
 		return plant_leak();
 	if (strcmp(what, "warning"))

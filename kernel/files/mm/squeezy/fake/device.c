@@ -11,7 +11,8 @@
  *   interrupts    so many configuration interrupts, now
  *   status        bits to be added to the device status, e.g. 64 (NEEDS_RESET)
  *   broken        the transport finds the device gone
- *   violations    how often the guest has touched what was not plugged
+ *   violations    how often the guest has touched what was not plugged; 0 forgets
+ *                 them, 1 is a touch
  */
 #define pr_fmt(fmt) "squeezy fake: " fmt
 

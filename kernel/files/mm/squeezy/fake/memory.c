@@ -216,13 +216,28 @@ static int violations_get(void *data, u64 *ret)
 	return 0;
 }
 
+/* For a test of this very check: 0 forgets, anything else writes where nobody must. */
+static int violations_set(void *data, u64 value)
+{
+	unsigned long page;
+
+	mutex_lock(&memory_mutex);
+	page = find_first_zero_bit(memory.plugged, memory.pages);
+	if (!value)
+		memory.violations = 0;
+	else if (page < memory.pages)
+		WRITE_ONCE(memory.words[(u64)page * PAGE_WORDS], 0);
+	mutex_unlock(&memory_mutex);
+	return 0;
+}
+
 static int plugged_get(void *data, u64 *ret)
 {
 	*ret = fake_memory_plugged();
 	return 0;
 }
 
-DEFINE_DEBUGFS_ATTRIBUTE(violations_fops, violations_get, NULL, "%llu\n");
+DEFINE_DEBUGFS_ATTRIBUTE(violations_fops, violations_get, violations_set, "%llu\n");
 DEFINE_DEBUGFS_ATTRIBUTE(plugged_fops, plugged_get, NULL, "%llu\n");
 
 /*
@@ -245,7 +260,7 @@ int __init fake_memory_init(u64 addr, u64 bytes, struct dentry *dir)
 		return -ENXIO;
 	}
 	fill(0, memory.pages);
-	debugfs_create_file("violations", 0400, dir, NULL, &violations_fops);
+	debugfs_create_file("violations", 0600, dir, NULL, &violations_fops);
 	debugfs_create_file("plugged_bytes", 0400, dir, NULL, &plugged_fops);
 	return 0;
 }
