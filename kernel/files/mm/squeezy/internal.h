@@ -309,6 +309,7 @@ void squeezy_map_set_demand(unsigned int nr);
 void squeezy_map_kick(void);
 int squeezy_map_stop(void);
 int squeezy_map_drop_all(void);
+void squeezy_map_resume(void);
 void squeezy_map_balance(void);
 
 /* mover.c */

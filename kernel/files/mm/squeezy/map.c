@@ -424,7 +424,8 @@ static bool any_map(void)
  *
  * For a device that takes another's place elsewhere. There is no mover.
  *
- * Return: 0, or -EAGAIN if it takes too long; it is done later then.
+ * Return: 0, or -EAGAIN if it takes too long; it goes on then, and no map is
+ * made, until squeezy_map_resume().
  */
 int squeezy_map_drop_all(void)
 {
@@ -437,8 +438,16 @@ int squeezy_map_drop_all(void)
 		squeezy_map_kick();
 		usleep_range(1000, 2000);
 	}
-	WRITE_ONCE(drop_all, false);
 	return squeezy_map_stop() ? -EAGAIN : 0;
+}
+
+/**
+ * squeezy_map_resume - maps are made and kept as the knobs say
+ */
+void squeezy_map_resume(void)
+{
+	WRITE_ONCE(drop_all, false);
+	squeezy_map_kick();
 }
 
 /**

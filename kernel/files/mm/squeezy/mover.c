@@ -566,7 +566,7 @@ int squeezy_mover_start(void)
 	/* Milliseconds of work that somebody waits for. */
 	sched_set_fifo_low(mover);
 	wake_up_process(mover);
-	squeezy_map_kick();
+	squeezy_map_resume();
 	return 0;
 }
 
