@@ -118,8 +118,8 @@ static void test_regions_declined(void)
 static void test_plugged_at_probe(void)
 {
 	/* A device that migrates refuses for as long as that takes. */
-	static const char *const good[] = { "ack", "busy:3", "late:100", "busy:80", "nack", "error" };
-	static const char *const bad[] = { "garbage", "empty", "never", "bad-id" };
+	static const char *const good[] = { "ack", "busy:3", "late:100", "busy:80", "nack" };
+	static const char *const bad[] = { "error", "garbage", "empty", "never", "bad-id" };
 
 	for (size_t i = 0; i < LEN(good); i++) {
 		fake_make_honest();

@@ -84,15 +84,16 @@ static int plant_owner(void)
 static int plant_nid(void)
 {
 	struct squeezy_partition *p = first_claimed();
-	int rc = -ENOENT;
+	int other, rc = -ENOENT;
 
-	if (!p)
+	if (!p || squeezy_layout.count < 2)
 		return rc;
+	other = p->id ? p->nid - 1 : p->nid + 1;
 	spin_lock(&squeezy_lock);
 	if (p->claimant) {
 		int *nid = &p->claimant->squeezy.nid;
 
-		WRITE_ONCE(*nid, *nid == p->nid ? p->nid + 1 : p->nid);
+		WRITE_ONCE(*nid, *nid == p->nid ? other : p->nid);
 		rc = 0;
 	}
 	spin_unlock(&squeezy_lock);

@@ -56,7 +56,7 @@ enum squeezy_time {
 	SQUEEZY_TIME_RELEASED,		/* the claim was given up */
 	SQUEEZY_TIME_DRAIN_START,	/* the mover looked at it first, to park it */
 	SQUEEZY_TIME_DRAINED,		/* no page left that the guest could use */
-	SQUEEZY_TIME_RETURNED,		/* the device has acknowledged the last unplug */
+	SQUEEZY_TIME_RETURNED,		/* the device has acknowledged the last unplug after it */
 	SQUEEZY_TIME_POPULATE_START,	/* the mover began to plug or unpark */
 	SQUEEZY_TIME_POPULATED,		/* claimable */
 	SQUEEZY_NR_TIMES

@@ -28,8 +28,8 @@
 #define RETRY_MS 5000
 /* A map takes tens of milliseconds, seconds in an emulated debug kernel. */
 #define STOP_MS 10000
-/* All maps of a VM, one by one. */
-#define DROP_MS 60000
+/* All maps of a VM are removed one by one; so long at most until the next one has gone. */
+#define DROP_MS 5000
 /* Between two blocks: removing one drains every CPU's LRU batches. */
 #define REMOVE_PAUSE_MS 10
 /* Whoever looks at free pages (compaction, reporting) keeps one no longer. */
@@ -185,6 +185,7 @@ static void mark_pages_offline(struct squeezy_partition *p)
 {
 	unsigned long pfn, end = p->start_pfn + squeezy_layout.pages;
 
+	squeezy_poison_heal(p);
 	for (pfn = p->start_pfn; pfn < end; pfn++) {
 		/* One that failed as it was being parked; offlining would count it twice. */
 		squeezy_poison_heal_page(p, pfn);
@@ -409,14 +410,14 @@ int squeezy_map_stop(void)
 	}
 }
 
-static bool any_map(void)
+static unsigned int count_maps(void)
 {
 	struct squeezy_partition *p;
+	unsigned int maps = 0;
 
 	for_each_squeezy_partition(p)
-		if (squeezy_get_state(p) != SQUEEZY_ABSENT)
-			return true;
-	return false;
+		maps += squeezy_get_state(p) != SQUEEZY_ABSENT;
+	return maps;
 }
 
 /**
@@ -424,18 +425,23 @@ static bool any_map(void)
  *
  * For a device that takes another's place elsewhere. There is no mover.
  *
- * Return: 0, or -EAGAIN if it takes too long; it goes on then, and no map is
- * made, until squeezy_map_resume().
+ * Return: 0, or -EAGAIN if it takes too long; during a hot-plug through ACPI,
+ * which holds device_hotplug_lock, it always does. It goes on then, and no map
+ * is made, until squeezy_map_resume().
  */
 int squeezy_map_drop_all(void)
 {
 	unsigned long give_up = jiffies + msecs_to_jiffies(DROP_MS);
+	unsigned int left, before = count_maps();
 
 	WRITE_ONCE(drop_all, true);
-	while (any_map()) {
-		if (time_after(jiffies, give_up))
+	squeezy_map_kick();
+	for (left = before; left; left = count_maps()) {
+		if (left < before)
+			give_up = jiffies + msecs_to_jiffies(DROP_MS);
+		else if (time_after(jiffies, give_up))
 			return -EAGAIN;
-		squeezy_map_kick();
+		before = left;
 		usleep_range(1000, 2000);
 	}
 	return squeezy_map_stop() ? -EAGAIN : 0;
@@ -456,7 +462,7 @@ void squeezy_map_resume(void)
 void squeezy_map_balance(void)
 {
 	if (READ_ONCE(squeezy_keep_memmap) < squeezy_layout.count ||
-	    READ_ONCE(squeezy_prepare_memmap))
+	    READ_ONCE(squeezy_prepare_memmap) || READ_ONCE(drop_all))
 		squeezy_map_kick();
 }
 

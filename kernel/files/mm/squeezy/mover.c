@@ -248,6 +248,9 @@ static void settle_one(struct squeezy_partition *p)
 	/* Before map.c may take the memory map away. */
 	if (returned && p->nr_poisoned)
 		squeezy_poison_heal(p);
+	/* It could not be healed, and has to go through the device once more. */
+	if (returned && p->nr_poisoned)
+		back_off(p);
 	spin_lock(&squeezy_lock);
 	p->reserved = false;
 	if (returned)
@@ -582,7 +585,8 @@ void squeezy_mover_stop(void)
  *
  * There is no mover. The next device has nothing plugged.
  *
- * Return: 0, or -EBUSY if somebody uses a partition or a map is being made.
+ * Return: 0, or -EBUSY if somebody uses a partition or a map is being made:
+ * then what is free still serves claims.
  */
 int squeezy_mover_take_back(void)
 {
@@ -602,8 +606,11 @@ int squeezy_mover_take_back(void)
 		if (squeezy_state_has_pages(squeezy_get_state(p)))
 			rc = -EBUSY;
 	}
-	if (rc)
+	if (rc) {
+		while (unpark_one())
+			;
 		return rc;
+	}
 	for_each_squeezy_partition(p) {
 		/* The memory that has failed went with the device. */
 		if (p->nr_poisoned)

@@ -157,8 +157,8 @@ void squeezy_poison_heal_page(struct squeezy_partition *p, unsigned long pfn)
  * @p: the partition
  *
  * What it plugs the next time is sound. Whoever still has the map pinned may be
- * looking at such a page: it is left then, and the partition goes through the
- * device once more. There are no new pins of what is parked.
+ * looking at such a page: it is left then, and healed with the next unplug or
+ * the removal of the map. There are no new pins of what is parked.
  */
 void squeezy_poison_heal(struct squeezy_partition *p)
 {

@@ -167,7 +167,9 @@ static int read_response(struct squeezy_device *d)
 	trace_answer(d);
 	switch (virtio16_to_cpu(d->vdev, d->response.type)) {
 	case VIRTIO_MEM_RESP_ACK:
-		/* Whatever it was: nothing is sent before it has been unplugged. */
+		/* Nothing else is sent before. The usable region may shrink with it, without a word. */
+		if (d->unclean)
+			squeezy_mover_device_changed();
 		d->unclean = false;
 		return 0;
 	case VIRTIO_MEM_RESP_NACK:
@@ -177,6 +179,8 @@ static int read_response(struct squeezy_device *d)
 		squeezy_count(SQUEEZY_REQUESTS_REFUSED);
 		return -EBUSY;
 	case VIRTIO_MEM_RESP_ERROR:
+		if (d->unclean)
+			return give_up(d, "what was plugged before cannot be unplugged");
 		squeezy_count(SQUEEZY_REQUESTS_REFUSED);
 		dev_err_once(&d->vdev->dev, "request type %u refused as wrong\n",
 			     virtio16_to_cpu(d->vdev, d->request.type));
@@ -406,8 +410,8 @@ static int device_start(struct squeezy_device *d)
 out_device:
 	WRITE_ONCE(device, NULL);
 	squeezy_fail_waiters();
-	virtio_reset_device(d->vdev);
 out_vq:
+	virtio_reset_device(d->vdev);
 	d->vdev->config->del_vqs(d->vdev);
 	return rc;
 }
@@ -446,9 +450,9 @@ static const char *advice(int rc)
 {
 	switch (rc) {
 	case -EBUSY:
-		return ": memory of the device before it is in use; plug it in again later";
+		return ": if memory of the device before it is in use, plug it in again later";
 	case -EAGAIN:
-		return ": memory maps of the device before it are being removed; plug it in again later";
+		return ": memory maps of the device before it are being removed; plug it in again";
 	case -EADDRINUSE:
 		return ": something else has a part of its region";
 	default:
