@@ -48,7 +48,7 @@ static void test_check_finds(void)
 	wait_asleep(pid);
 	expect_found("page", "-page", "in use, but not anonymous");
 	expect_found("count", "-count", "NR_FREE_PAGES is not the sum");
-	expect_found("owner", "owner", "was charged to a cgroup outside of the claimant");
+	expect_found("owner", "owner", "charged to a cgroup outside of the claimant");
 	expect_found("nid", "nid", "node ids of cgroups contradict each other");
 	expect_found("nid", "nid", "a cgroup's node is not that of its claim");
 	expect_found("zonelist", "zonelist", "a zonelist has the zone of a partition");
