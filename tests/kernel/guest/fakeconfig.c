@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A device whose configuration is wrong, contradicts itself or never rests. */
 #include "fake.h"
+#include "maps.h"
 #include "suite.h"
 
 #include <errno.h>
@@ -149,7 +150,7 @@ static void test_plugged_and_gone(void)
 	uint64_t plugs = counter("requests_plug");
 
 	fake_make_honest();
-	fake_write("answers", "busy:1000");
+	fake_write("answers", "busy:200");
 	fake_set("config/plugged_size", partition_bytes);
 	fake_plug_in();
 	fake_request(partition_bytes);
@@ -168,13 +169,13 @@ static void test_other_region(void)
 	for (int i = 0; i < 2; i++) {
 		one_cycle();
 		CHECK(has_state(0, "parked"));
-		removed = counter("maps_removed");
+		removed = counter("maps_removed") + count_state("parked");
 		fake_make_honest();
 		if (!i)
 			fake_set("config/region_size", partition_count * partition_bytes + 2 * MIB);
 		fake_plug_in();
 		CHECK(!fake_is_given_up());
-		CHECK(counter("maps_removed") == removed + 1);
+		CHECK(counter("maps_removed") == removed);
 		fake_populate(1);
 		claim_and_use("a");
 		fake_end();
