@@ -258,7 +258,7 @@ def qemu_command(kernel, initramfs, variant, qmp, append):
         f"{variant.cmdline} suites={variant.suites} ram_mib={memory_mib} block_mib={variant.block[:-1]} {append}",
         "-serial", "stdio", "-qmp", f"unix:{qmp},server=on,wait=off",
         *([] if isinstance(variant, FakeVariant) else virtio_mem(variant)),
-        "-numa", "node,nodeid=0,memdev=base", "-object", f"memory-backend-ram,id=base,size={memory_mib}M",
+        "-numa", "node,nodeid=0,memdev=base" + (",cpus=0-1,initiator=0" if variant.slow else ""), "-object", f"memory-backend-ram,id=base,size={memory_mib}M",
         *(["-numa", "node,nodeid=1,memdev=second" + (",initiator=0" if variant.slow else ""),
            "-object", f"memory-backend-ram,id=second,size={second}M"] if second else []),
         *(speeds() if variant.slow else []),

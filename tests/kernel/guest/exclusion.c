@@ -337,7 +337,8 @@ static void fill_and_stop(void *arg)
 	touch(mem, 64 * MIB, 1);
 	touch(shared, 64 * MIB, 1);
 	raise(SIGSTOP);
-	CHECK(pages_elsewhere(mem, 64 * MIB, 0) == 0 && pages_elsewhere(shared, 64 * MIB, 0) == 0);
+	/* Some have been demoted, where there is a node for it. */
+	CHECK(getenv("slow_node") || (pages_elsewhere(mem, 64 * MIB, 0) == 0 && pages_elsewhere(shared, 64 * MIB, 0) == 0));
 }
 
 static uint64_t demoted(void)

@@ -65,13 +65,23 @@ void sleep_ms(unsigned int ms)
 	nanosleep(&ts, NULL);
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 bool wait_until(bool (*fn)(void *arg), void *arg, unsigned int timeout_ms)
 {
-	for (unsigned int waited = 0; waited < timeout_ms; waited += 2) {
+	uint64_t end = now_ms() + timeout_ms;
+
+	do {
 		if (fn(arg))
 			return true;
 		sleep_ms(2);
-	}
+	} while (now_ms() < end);
 	return fn(arg);
 }
 

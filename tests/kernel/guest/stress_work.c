@@ -180,9 +180,7 @@ void stress_work(struct stress_shared *shared, uint64_t *rnd, int pipe_fd)
 		/* Rare, as they end the instance; but there are some in any run. */
 		if (shared->deeds[STRESS_FLOODS] < FLOODS_MIN || !stress_random(rnd, 300))
 			deed = STRESS_FLOODS;
-		/* Nobody comes back from this one. */
-		if (deed == STRESS_FLOODS)
-			stress_did(shared, deed);
+		stress_did(shared, deed);
 		switch (deed) {
 		case STRESS_HUGE: do_huge(rnd); break;
 		case STRESS_FORKS: do_fork(rnd); break;
@@ -192,7 +190,5 @@ void stress_work(struct stress_shared *shared, uint64_t *rnd, int pipe_fd)
 		case STRESS_FLOODS: do_flood(); break;
 		default: do_small(rnd); break;
 		}
-		if (deed != STRESS_FLOODS)
-			stress_did(shared, deed);
 	}
 }
