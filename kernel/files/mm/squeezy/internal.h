@@ -220,6 +220,7 @@ static inline u64 squeezy_cgroup_id(struct mem_cgroup *memcg)
 
 /* partition.c */
 void squeezy_set_state(struct squeezy_partition *p, enum squeezy_state state);
+void squeezy_change_state(struct squeezy_partition *p, enum squeezy_state state);
 const char *squeezy_state_name(enum squeezy_state state);
 void squeezy_stamp(struct squeezy_partition *p, enum squeezy_time time);
 bool squeezy_pin_map(struct squeezy_partition *p);
@@ -289,7 +290,7 @@ int squeezy_holders_mappers(struct squeezy_partition *p, char *buf);
 void squeezy_poison_find(struct squeezy_partition *p, unsigned long pages);
 bool squeezy_poison_take(struct squeezy_partition *p, unsigned long missing);
 bool squeezy_poison_in(struct squeezy_partition *p, unsigned long pfn, unsigned long pages);
-void squeezy_poison_heal(struct squeezy_partition *p);
+bool squeezy_poison_heal(struct squeezy_partition *p);
 void squeezy_poison_heal_page(struct squeezy_partition *p, unsigned long pfn);
 
 /* straggler.c */
@@ -323,6 +324,7 @@ void squeezy_mover_device_changed(void);
 extern unsigned int squeezy_request_us;		/* what one may take; 0: any time */
 void squeezy_request_reset(void);
 void squeezy_request_forget(void);
+bool squeezy_request_clean(void);
 bool squeezy_request_plug(struct squeezy_partition *first, unsigned int nr);
 bool squeezy_request_unplug(struct squeezy_partition *last, unsigned int nr);
 int squeezy_request_result(void);

@@ -170,9 +170,7 @@ static void map_one(struct squeezy_partition *p)
 		map_failed(p, rc, left);
 	} else {
 		squeezy_count(SQUEEZY_MAPS_MADE);
-		spin_lock(&squeezy_lock);
-		squeezy_set_state(p, SQUEEZY_PARKED);
-		spin_unlock(&squeezy_lock);
+		squeezy_change_state(p, SQUEEZY_PARKED);
 	}
 	squeezy_mover_kick();
 }

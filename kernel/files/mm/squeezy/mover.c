@@ -4,10 +4,9 @@
  * requested size, a whole partition at a time.
  *
  * It sleeps until it is kicked (config change, answer, claim, release, memory
- * map ready) or a retry is due, and waits for nobody: what the device does goes
- * on while partitions are drained, and hot-add, which takes tens of
- * milliseconds, is map.c's. But for a few ms for batches of other CPUs (see
- * straggler.c), and, with CONFIG_PROC_KCORE, for who reads /proc/kcore.
+ * map ready) or a retry is due, and waits for nobody (but a few ms for batches
+ * of other CPUs, see straggler.c, and for readers of /proc/kcore): the device
+ * works while partitions are drained, and hot-add, which is slow, is map.c's.
  */
 #define pr_fmt(fmt) "squeezy: " fmt
 
@@ -44,8 +43,6 @@ static bool unplug_refused;
 static struct squeezy_partition *run_first;
 static unsigned int run_length;
 static bool run_plugs;
-/* The request in flight is the first of all: what was plugged for somebody else is to go. */
-static bool cleaning;
 /* How many more partitions are to be populated, as map.c was told last. */
 static unsigned int demand;
 /* Partitions we have, and those the device wants us to have; as of the last look. */
@@ -93,24 +90,11 @@ static void no_longer_busy(struct squeezy_partition *p)
 	squeezy_straggler_gone(p);
 }
 
-static void set_state(struct squeezy_partition *p, enum squeezy_state state)
-{
-	spin_lock(&squeezy_lock);
-	squeezy_set_state(p, state);
-	spin_unlock(&squeezy_lock);
-}
-
 static void make_claimable(struct squeezy_partition *p)
 {
 	spin_lock(&squeezy_lock);
 	squeezy_make_claimable(p);
 	spin_unlock(&squeezy_lock);
-}
-
-static void device_refused(void)
-{
-	device_not_before = jiffies + msecs_to_jiffies(REFUSED_RETRY_MS);
-	unplug_refused = run_length && !run_plugs;
 }
 
 /* Parks an unclaimed partition, or leaves it as it was. */
@@ -129,7 +113,7 @@ static void drain(struct squeezy_partition *p)
 	squeezy_stamp(p, SQUEEZY_TIME_DRAINED);
 	no_longer_busy(p);
 	p->drained = true;
-	set_state(p, SQUEEZY_PARKED);
+	squeezy_change_state(p, SQUEEZY_PARKED);
 }
 
 static bool is_full(struct squeezy_partition *p)
@@ -246,10 +230,7 @@ static void settle_one(struct squeezy_partition *p)
 	bool returned = !run_plugs && !p->plugged_blocks;
 
 	/* Before map.c may take the memory map away. */
-	if (returned && p->nr_poisoned)
-		squeezy_poison_heal(p);
-	/* It could not be healed, and has to go through the device once more. */
-	if (returned && p->nr_poisoned)
+	if (returned && p->nr_poisoned && !squeezy_poison_heal(p))
 		back_off(p);
 	spin_lock(&squeezy_lock);
 	p->reserved = false;
@@ -422,10 +403,8 @@ static bool begin_request(unsigned int more)
 	unsigned int half_way = 0, in_vain = 0, waiting = 0;
 	struct squeezy_partition *p;
 
-	if (squeezy_device_unclean()) {
-		cleaning = !squeezy_device_clean();
-		return cleaning;
-	}
+	if (squeezy_device_unclean())
+		return squeezy_request_clean();
 	for_each_squeezy_partition(p) {
 		enum squeezy_state state = squeezy_get_state(p);
 
@@ -461,23 +440,17 @@ static bool unpark_one(void)
 	return false;
 }
 
-static int request_result(void)
-{
-	if (cleaning)
-		return squeezy_device_answer();
-	return run_length ? squeezy_request_result() : 0;
-}
-
 /* Can the device take a request now? */
 static bool device_ready(void)
 {
-	int rc = request_result();
+	int rc = squeezy_request_result();
 
 	if (rc == -EINPROGRESS)
 		return false;
-	if (rc)
-		device_refused();
-	cleaning = false;
+	if (rc) {
+		device_not_before = jiffies + msecs_to_jiffies(REFUSED_RETRY_MS);
+		unplug_refused = run_length && !run_plugs;
+	}
 	if (run_length)
 		settle_run();
 	if (!squeezy_device_alive())
@@ -558,12 +531,10 @@ int squeezy_mover_start(void)
 
 	for_each_squeezy_partition(p)
 		p->not_before = jiffies;
-	cleaning = false;
 	WRITE_ONCE(device_changed, true);
 	mover = kthread_create(mover_loop, NULL, "squeezy_mover");
 	if (IS_ERR(mover)) {
-		pr_err("no thread (error %ld): no partition that is released can be claimed\n",
-		       PTR_ERR(mover));
+		pr_err("no mover (error %ld): nothing is drained\n", PTR_ERR(mover));
 		return PTR_ERR(mover);
 	}
 	/* Milliseconds of work that somebody waits for. */
@@ -597,9 +568,8 @@ int squeezy_mover_take_back(void)
 	settle_run();
 	if (squeezy_map_stop())
 		return -EBUSY;
-	for_each_squeezy_partition(p)
-		if (squeezy_get_state(p) == SQUEEZY_CLAIMED)
-			return -EBUSY;
+	if (squeezy_any_claim())
+		return -EBUSY;
 	for_each_squeezy_partition(p) {
 		if (squeezy_get_state(p) == SQUEEZY_RELEASED || grab(p))
 			drain(p);
@@ -613,8 +583,7 @@ int squeezy_mover_take_back(void)
 	}
 	for_each_squeezy_partition(p) {
 		/* The memory that has failed went with the device. */
-		if (p->nr_poisoned)
-			squeezy_poison_heal(p);
+		squeezy_poison_heal(p);
 		WRITE_ONCE(p->plugged_blocks, 0);
 		WRITE_ONCE(p->map_wanted, false);
 		p->populating = false;

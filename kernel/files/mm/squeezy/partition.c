@@ -77,6 +77,13 @@ void squeezy_set_state(struct squeezy_partition *p, enum squeezy_state state)
 	squeezy_sysfs_state_changed(p);
 }
 
+void squeezy_change_state(struct squeezy_partition *p, enum squeezy_state state)
+{
+	spin_lock(&squeezy_lock);
+	squeezy_set_state(p, state);
+	spin_unlock(&squeezy_lock);
+}
+
 /**
  * squeezy_pin_map - keep the memory map of a partition that has pages
  * @p: the partition

@@ -159,8 +159,10 @@ void squeezy_poison_heal_page(struct squeezy_partition *p, unsigned long pfn)
  * What it plugs the next time is sound. Whoever still has the map pinned may be
  * looking at such a page: it is left then, and healed with the next unplug or
  * the removal of the map. There are no new pins of what is parked.
+ *
+ * Return: whether it was done.
  */
-void squeezy_poison_heal(struct squeezy_partition *p)
+bool squeezy_poison_heal(struct squeezy_partition *p)
 {
 	struct poison_list none = { };
 	unsigned int i, pins;
@@ -169,9 +171,10 @@ void squeezy_poison_heal(struct squeezy_partition *p)
 	pins = p->map_pins;
 	spin_unlock(&squeezy_lock);
 	if (pins)
-		return;
+		return false;
 	for (i = 0; i < p->nr_poisoned; i++)
 		squeezy_poison_heal_page(p, p->poisoned[i]);
 	swap_list(p, &none);
 	kvfree(none.pfns);
+	return true;
 }

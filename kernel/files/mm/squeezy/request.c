@@ -39,6 +39,7 @@ static struct experience experiences[2];
 /* Blocks are counted from the first one of partition 0. */
 static struct {
 	bool pending;
+	bool cleaning;		/* of none of our blocks; the rest means nothing */
 	bool plug;
 	u64 first;
 	unsigned int nr;
@@ -115,6 +116,7 @@ static void adapt_bound(void)
 
 static bool send(bool plug, u64 first, u64 nr)
 {
+	request.cleaning = false;
 	request.plug = plug;
 	request.nr = min_t(u64, nr, bound_of(plug));
 	request.first = plug ? first : first + nr - request.nr;
@@ -153,6 +155,18 @@ bool squeezy_request_unplug(struct squeezy_partition *last, unsigned int nr)
 	return send(false, start, end - start);
 }
 
+/**
+ * squeezy_request_clean - begin to unplug what is of no use to us
+ *
+ * See squeezy_device_unclean().
+ */
+bool squeezy_request_clean(void)
+{
+	request.cleaning = true;
+	request.pending = !squeezy_device_clean();
+	return request.pending;
+}
+
 static void account(void)
 {
 	unsigned int per = squeezy_partition_blocks(), nr = request.nr;
@@ -186,7 +200,7 @@ int squeezy_request_result(void)
 	if (rc == -EINPROGRESS)
 		return rc;
 	request.pending = false;
-	if (!rc) {
+	if (!rc && !request.cleaning) {
 		account();
 		if (READ_ONCE(squeezy_request_us))
 			adapt_bound();

@@ -167,7 +167,7 @@ static int read_response(struct squeezy_device *d)
 	trace_answer(d);
 	switch (virtio16_to_cpu(d->vdev, d->response.type)) {
 	case VIRTIO_MEM_RESP_ACK:
-		/* Nothing else is sent before. The usable region may shrink with it, without a word. */
+		/* It was the first. The usable region may shrink with it, without a word. */
 		if (d->unclean)
 			squeezy_mover_device_changed();
 		d->unclean = false;
@@ -206,7 +206,7 @@ static int send_request(struct squeezy_device *d, u16 type, u64 addr, u16 nr_blo
 	d->response.type = cpu_to_virtio16(d->vdev, NO_RESPONSE);
 	sg_init_one(&out, &d->request, sizeof(d->request));
 	sg_init_one(&in, &d->response, sizeof(d->response));
-	/* Two descriptors: there is no need for memory, which may be what is to be had from the host. */
+	/* Two descriptors do not need memory, which may be what the host is asked for. */
 	if (virtqueue_add_sgs(d->vq, sgs, 1, 1, d, GFP_NOWAIT | __GFP_NOWARN) < 0)
 		return give_up(d, "the device takes no request");
 	d->pending = true;
