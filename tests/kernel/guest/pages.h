@@ -47,5 +47,6 @@ bool iomem_region(const char *name, unsigned int i, uint64_t *ret_first, uint64_
 #define KPF_ANON 12
 #define KPF_NOPAGE 20
 #define KPF_THP 22
+#define KPF_ZERO_PAGE 24
 
 #endif
