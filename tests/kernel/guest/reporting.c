@@ -40,7 +40,7 @@ static bool host_holds_less(void *bytes)
 
 static void wait_for_report(uint64_t bytes)
 {
-	CHECK_MSG(wait_until(host_holds_less, &bytes, REPORT_TIMEOUT_MS / 50), "host holds %lu", host_bytes());
+	CHECK_MSG(wait_until(host_holds_less, &bytes, REPORT_TIMEOUT_MS), "host holds %lu", host_bytes());
 }
 
 static unsigned long word_of(size_t page, unsigned int round)
