@@ -2,6 +2,7 @@
 #include "ledger.h"
 #include "harness.h"
 #include "hostile.h"
+#include "pages.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,6 +16,7 @@
 /* What caches of the kernel keep for themselves after a test: stacks, per-CPU slabs, page tables of our own. */
 #define SLACK_KIB (12 * 1024)
 #define SETTLE_MS 60000
+#define PRINTED_MAX 40
 
 int file_read(const char *path, char *buf, size_t size)
 {
@@ -149,13 +151,35 @@ static bool has_settled(void *arg)
 	return false;
 }
 
+/* Pages that are charged to cgroups which are gone: what keeps those. */
+static void print_charges_of_the_dead(void)
+{
+	uint64_t inodes[512];
+	int fd = open("/proc/kpagecgroup", O_RDONLY | O_CLOEXEC);
+	unsigned long pfn = 0, found = 0;
+	ssize_t n;
+
+	CHECK(fd >= 0);
+	while ((n = read(fd, inodes, sizeof(inodes))) > 0)
+		for (size_t i = 0; i < (size_t)n / sizeof(inodes[0]); i++, pfn++) {
+			if (inodes[i] <= 1 || found++ >= PRINTED_MAX)
+				continue;
+			printf("# page %#lx is charged to cgroup %llu, flags %#llx\n", pfn, (unsigned long long)inodes[i],
+			       (unsigned long long)flags_of_pfn(pfn));
+		}
+	close(fd);
+	printf("# %lu pages are charged to cgroups\n", found);
+}
+
 void ledger_close(const struct ledger *l)
 {
 	struct settling s = { .before = l };
 
 	host_request(0);
 	CHECK_MSG(wait_until(all_out, NULL, SETTLE_MS), "a partition is not parked");
-	CHECK_MSG(wait_until(has_settled, &s, SETTLE_MS), "free %llu KiB, was %llu; slab %llu KiB, was %llu; %llu dying cgroups",
+	if (!wait_until(has_settled, &s, SETTLE_MS))
+		print_charges_of_the_dead();
+	CHECK_MSG(has_settled(&s), "free %llu KiB, was %llu; slab %llu KiB, was %llu; %llu dying cgroups",
 		  (unsigned long long)s.free_kib, (unsigned long long)l->free_kib, (unsigned long long)s.slab_kib,
 		  (unsigned long long)l->slab_kib, (unsigned long long)s.dying);
 }

@@ -150,8 +150,11 @@ static void do_advice(uint64_t *rnd)
 	if (!stress_random(rnd, 3))
 		mlock(mem, MIB);
 	moved = mremap(mem, 2 * HUGE, 2 * HUGE + MIB, MREMAP_MAYMOVE);
-	if (moved == MAP_FAILED)
-		moved = mem;
+	if (moved == MAP_FAILED) {
+		/* Behind it are others' mappings. */
+		munmap(mem, 2 * HUGE);
+		return;
+	}
 	touch(moved, HUGE, 6);
 	munmap(moved, 2 * HUGE + MIB);
 }
