@@ -13,7 +13,7 @@ uint64_t fake_value(const char *file);
 
 /* The configuration of a device that is as it should be, no script, the product's patience. */
 void fake_make_honest(void);
-/* Device added, device gone. Going takes at most 20 s, whatever is in flight. */
+/* Device added, device gone. Going is bounded (wait_until(), 20 s), whatever is in flight. */
 void fake_plug_in(void);
 void fake_pull_out(void);
 /* Which driver has it? */

@@ -38,6 +38,9 @@ extern bool in_child;
 #ifndef MAP_DROPPABLE
 #define MAP_DROPPABLE 0x08
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 
 /* Partition size and the number of partitions, from sysfs. */
 extern size_t partition_bytes;
@@ -60,7 +63,7 @@ unsigned int kernel_log_lines(int log, const char *word);
 /* The read-only disk of boots that have one (Variant.disk in run.py). Once a boot. */
 void mount_disk(const char *where);
 
-/* Waits (at most 20 s) until a partition is in a state; CHECKs that it gets there. */
+/* Waits (20 s, on a busy machine four times that: see wait_until()) until a partition is in a state; CHECKs that it gets there. */
 void wait_state(unsigned int id, const char *state);
 bool has_state(unsigned int id, const char *state);
 
@@ -122,6 +125,7 @@ int node_of(const void *page);
 /* Number of pages of [mem, mem + bytes) that are not on this node. */
 size_t pages_elsewhere(const char *mem, size_t bytes, int nid);
 
+/* The time is what a machine needs that does nothing else; four times as much is given, by the clock. */
 bool wait_until(bool (*fn)(void *arg), void *arg, unsigned int timeout_ms);
 void sleep_ms(unsigned int ms);
 

@@ -20,10 +20,6 @@
 #define HUGE (2 * MIB)
 #define THP_SYSFS "/sys/kernel/mm/transparent_hugepage/"
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
 static void all_here(const char *mem, size_t bytes, void *nid)
 {
 	CHECK(pages_elsewhere(mem, bytes, *(int *)nid) == 0);

@@ -154,8 +154,8 @@ static bool has_settled(void *arg)
 	return false;
 }
 
-/* Pages that are charged to cgroups which are gone: what keeps those. */
-static void print_charges_of_the_dead(void)
+/* Pages that are charged to a cgroup other than the root: what keeps those that are gone. */
+static void print_charges(void)
 {
 	uint64_t inodes[512];
 	int fd = open("/proc/kpagecgroup", O_RDONLY | O_CLOEXEC);
@@ -177,12 +177,14 @@ static void print_charges_of_the_dead(void)
 void ledger_close(const struct ledger *l)
 {
 	struct settling s = { .before = l };
+	bool settled;
 
 	host_request(0);
 	CHECK_MSG(wait_until(all_out, NULL, SETTLE_MS), "a partition is not parked");
-	if (!wait_until(has_settled, &s, SETTLE_MS))
-		print_charges_of_the_dead();
-	CHECK_MSG(has_settled(&s), "free %llu KiB, was %llu; slab %llu KiB, was %llu; %llu dying cgroups",
+	settled = wait_until(has_settled, &s, SETTLE_MS);
+	if (!settled)
+		print_charges();
+	CHECK_MSG(settled, "free %llu KiB, was %llu; slab %llu KiB, was %llu; %llu dying cgroups",
 		  (unsigned long long)s.free_kib, (unsigned long long)l->free_kib, (unsigned long long)s.slab_kib,
 		  (unsigned long long)l->slab_kib, (unsigned long long)s.dying);
 }

@@ -20,26 +20,33 @@
 #define FAIL "/sys/kernel/debug/fail_page_alloc/"
 #define HOLD_MS "60000"
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
 
-static bool one_more_looked(void *before)
+static void move_to(pid_t pid, const char *cgroup)
 {
-	return file_number(DEBUG "looks_delayed") > *(uint64_t *)before;
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", pid);
+	CHECK(cg_write(cgroup, "cgroup.procs", text) == 0);
 }
 
-static bool one_more_charged(void *before)
+/* Where a fault can be held, and how many have been. */
+struct point {
+	const char *knob, *counter;
+	uint64_t before;
+};
+
+static bool one_more_held(void *arg)
 {
-	return file_number(DEBUG "charges_delayed") > *(uint64_t *)before;
+	struct point *point = arg;
+
+	return file_number(point->counter) > point->before;
 }
 
 /* Starts fn in the claiming cgroup "a" and returns when its first fault hangs there. */
-static pid_t start_held_at(const char *knob, bool (*one_more)(void *before), uint64_t before, void (*fn)(void *arg), void *arg)
+static pid_t start_held_at(struct point point, void (*fn)(void *arg), void *arg)
 {
 	int ready[2];
 	char byte;
@@ -50,22 +57,27 @@ static pid_t start_held_at(const char *knob, bool (*one_more)(void *before), uin
 	pid = start_in("a", fn, (void *[]){ ready, arg });
 	/* It has everything that it needs, and waits for the knob. */
 	CHECK(read(ready[0], &byte, 1) == 1);
-	CHECK(write_file(knob, HOLD_MS, 0) == 0);
+	point.before = file_number(point.counter);
+	CHECK(write_file(point.knob, HOLD_MS, 0) == 0);
 	CHECK(kill(pid, SIGUSR1) == 0);
-	CHECK(wait_until(one_more, &before, 20000));
+	CHECK(wait_until(one_more_held, &point, 20000));
 	close(ready[0]);
 	close(ready[1]);
 	return pid;
 }
 
-static pid_t start_held_look(void (*fn)(void *arg), void *arg)
-{
-	return start_held_at(DEBUG "look_delay_ms", one_more_looked, file_number(DEBUG "looks_delayed"), fn, arg);
-}
-
 static pid_t start_held(void (*fn)(void *arg), void *arg)
 {
-	return start_held_at(DEBUG "charge_delay_ms", one_more_charged, file_number(DEBUG "charges_delayed"), fn, arg);
+	return start_held_at((struct point){ DEBUG "charge_delay_ms", DEBUG "charges_delayed", 0 }, fn, arg);
+}
+
+/* The same between look and allocation; the task is moved then, away from the claim that it has seen. */
+static pid_t start_looked_and_moved(void (*fn)(void *arg), int *nid, const char *cgroup)
+{
+	pid_t pid = start_held_at((struct point){ DEBUG "look_delay_ms", DEBUG "looks_delayed", 0 }, fn, nid);
+
+	move_to(pid, cgroup);
+	return pid;
 }
 
 static void let_go(void)
@@ -97,14 +109,6 @@ static void wait_knob(int *ready)
 	CHECK(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
 	CHECK(write(ready[1], "", 1) == 1);
 	CHECK(sigwait(&set, &sig) == 0);
-}
-
-static void move_to(pid_t pid, const char *cgroup)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), "%d", pid);
-	CHECK(cg_write(cgroup, "cgroup.procs", text) == 0);
 }
 
 /* Its page is of the old partition, what it touches after that is not. */
@@ -287,8 +291,7 @@ static void look_then_another_owner(void (*fn)(void *arg))
 
 	populate(1);
 	claim_new("a");
-	pid = start_held_look(fn, &normal);
-	move_to(pid, "b");
+	pid = start_looked_and_moved(fn, &normal, "b");
 	CHECK(cg_write("a", "memory.squeezy", "none") == 0);
 	/* Waits until what the task has of the partition has moved. */
 	CHECK(claim_new("c") == 0);
@@ -321,8 +324,7 @@ static void test_looked_unplugged(void)
 
 	populate(1);
 	claim_new("a");
-	pid = start_held_look(touch_late, &normal);
-	move_to(pid, "b");
+	pid = start_looked_and_moved(touch_late, &normal, "b");
 	host_request(0);
 	CHECK(cg_write("a", "memory.squeezy", "none") == 0);
 	wait_state(0, "parked");
@@ -345,8 +347,7 @@ static void test_looked_moved(void)
 	claim_new("a");
 	id = claim_new("c");
 	nid = partition_nid(id);
-	pid = start_held_look(touch_late, &nid);
-	move_to(pid, "c");
+	pid = start_looked_and_moved(touch_late, &nid, "c");
 	let_go();
 	CHECK(wait_for(pid) == 0);
 	CHECK(counter("charges_redirected") == redirected);

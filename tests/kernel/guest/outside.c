@@ -106,7 +106,7 @@ static void collapsed_shared_memory(void *nid)
 	CHECK(ftruncate(fd, (off_t)(8 * MIB)) == 0);
 	mem = map_fd(fd, 8 * MIB, MAP_SHARED);
 	touch(mem, 8 * MIB, 1);
-	madvise(mem, 8 * MIB, 25 /* MADV_COLLAPSE */);
+	madvise(mem, 8 * MIB, MADV_COLLAPSE);
 	CHECK(pages_elsewhere(mem, 8 * MIB, 0) == 0);
 	close(fd);
 }

@@ -16,10 +16,6 @@
 #define HUGE (2 * MIB)
 #define FLOODS_MIN 3
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
 const char *const stress_deed_names[STRESS_NR_DEEDS] = {
 	"claims", "claims refused", "moves", "disturbances", "small", "huge", "forks", "splices", "rings", "advice", "floods",
 };
