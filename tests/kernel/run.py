@@ -292,6 +292,17 @@ class Qmp:
                 return answer
 
 
+def reason(lines):
+    """What the guest's checks said since the result before this failure: it stands in the result's line, so that no reader of results loses it."""
+    said = []
+    for line in reversed(lines[:-1]):
+        if "@tap " in line:
+            break
+        if match := re.search(r"# (\S+\.c:\d+: .*)$", line):
+            said.insert(0, match[1].strip())
+    return "".join(f" [{text[:300]}]" for text in said[:3])
+
+
 def time_limit(options, variant):
     if options.seconds:
         return options.seconds
@@ -332,7 +343,8 @@ def run_variant(name, options, initramfs, workdir):
                 proc.stdin.write(f"{hostmem.answer(proc.pid, variant.region, variant.size, match[1].split())}\n")
                 proc.stdin.flush()
             elif match := re.search(r"@tap (not ok|ok) \d+ - (.*)", line):
-                results.append((match[1] == "ok", match[2]))
+                ok = match[1] == "ok"
+                results.append((ok, match[2] + ("" if ok else reason(lines))))
             elif match := re.search(r"@tap 1\.\.(\d+)$", line):
                 planned = int(match[1])
     finally:
@@ -387,15 +399,15 @@ def main():
             log = os.path.join(options.log_dir, f"kernel-{name}.log")
             with open(log, "w") as f:
                 f.write("\n".join(lines) + "\n")
-            for ok, what in results:
-                number += 1
-                failed += not ok
-                print(f"{'ok' if ok else 'not ok'} {number} - kernel {name}: {what}", flush=True)
             if not all(ok for ok, _ in results):
                 for line in lines:
                     if line.startswith("# ") or SPLAT.search(line):
                         print("# " + line)
                 print(f"# the whole console: {log}", flush=True)
+            for ok, what in results:
+                number += 1
+                failed += not ok
+                print(f"{'ok' if ok else 'not ok'} {number} - kernel {name}: {what}", flush=True)
     print(f"1..{number}")
     sys.exit(1 if failed else 0)
 

@@ -59,7 +59,7 @@ void leave_and_stay(void *nid)
 	leave_with(map_pattern(MIB), MIB, *(int *)nid);
 }
 
-static void partition_text(unsigned int id, const char *file, char *buf, size_t size)
+void partition_text(unsigned int id, const char *file, char *buf, size_t size)
 {
 	char path[128];
 	ssize_t n;

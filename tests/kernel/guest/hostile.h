@@ -31,6 +31,8 @@ void poison_some(void *arg);
 /* kB of a node, e.g. "MemFree". */
 uint64_t node_kb(int nid, const char *name);
 
+/* The first line of a file of a partition's folder in sysfs. */
+void partition_text(unsigned int id, const char *file, char *buf, size_t size);
 bool has_reason(unsigned int id, const char *reason);
 void wait_reason(unsigned int id, const char *reason);
 /* Bytes of a partition that are held in this way, as of the last time that the kernel counted. */

@@ -17,7 +17,6 @@
 #define SLACK_KIB (12 * 1024)
 #define SETTLE_MS 60000
 #define PRINTED_MAX 40
-#define LOOKS_PER_DISPLACEMENT 10
 
 int file_read(const char *path, char *buf, size_t size)
 {
@@ -81,16 +80,18 @@ static void charge_on(void *cpu)
 }
 
 /*
- * Each CPU keeps a stock of charges for one memcg, and with it that memcg, also when it is dead: rmdir has it given back, but not
- * if another rmdir is at that just then. The next one to charge something there displaces it.
+ * Each CPU keeps a stock of charges for one memcg, and with it that memcg, also when it is dead. rmdir has it given back, but not if
+ * another rmdir is at that just then, and never again once the CPU went offline with that work queued: another CPU did it, for its own
+ * stock, and the mark "is being done" stays (drain_local_stock() of 6.12). The next one to charge something there displaces it; he has
+ * to live until all is counted.
  */
 static void displace_stocks(void)
 {
-	for (int cpu = 0; cpu < sysconf(_SC_NPROCESSORS_ONLN); cpu++) {
-		CHECK(cg_make("displacing") == 0);
+	int rc = cg_make("displacing");
+
+	CHECK_MSG(!rc || rc == -EEXIST, "%d", rc);
+	for (int cpu = 0; cpu < sysconf(_SC_NPROCESSORS_ONLN); cpu++)
 		CHECK(run_in("displacing", charge_on, &cpu) == 0);
-		CHECK(cg_remove("displacing") == 0);
-	}
 }
 
 /* Has each slab cache give back empty slabs and, under KASAN, the freed objects that it keeps to catch a late use: 1/32 of all memory. */
@@ -116,44 +117,6 @@ static bool all_out(void *unused)
 	return true;
 }
 
-void ledger_open(struct ledger *l)
-{
-	host_request(0);
-	CHECK_MSG(wait_until(all_out, NULL, SETTLE_MS), "a partition is not parked");
-	/* Each drop would have a line in the log. */
-	CHECK(file_write("/proc/sys/vm/drop_caches", "4") == 0);
-	drop_caches();
-	l->free_kib = meminfo("MemFree:");
-	l->slab_kib = meminfo("Slab:");
-}
-
-struct settling {
-	const struct ledger *before;
-	uint64_t free_kib, slab_kib, dying;
-	unsigned int looks;
-};
-
-static bool has_settled(void *arg)
-{
-	struct settling *s = arg;
-
-	drop_caches();
-	s->free_kib = meminfo("MemFree:");
-	s->slab_kib = meminfo("Slab:");
-	s->dying = dying_cgroups();
-	if (s->dying) {
-		/* It leaves dying ones of its own, which a busy machine needs a while for: not at every look. */
-		if (s->looks++ % LOOKS_PER_DISPLACEMENT == 0)
-			displace_stocks();
-		sleep_ms(1000);
-	}
-	if (s->free_kib + SLACK_KIB >= s->before->free_kib && s->slab_kib <= s->before->slab_kib + SLACK_KIB)
-		return !s->dying;
-	shrink_slabs();
-	sleep_ms(500);
-	return false;
-}
-
 /* Pages that are charged to a cgroup other than the root: what keeps those that are gone. */
 static void print_charges(void)
 {
@@ -174,14 +137,78 @@ static void print_charges(void)
 	printf("# %lu pages are charged to cgroups\n", found);
 }
 
+/* What a partition that does not come back says of itself, and its pages that are in use. */
+static void print_partition(unsigned int id)
+{
+	static const char *const names[] = {
+		"state", "busy_reason", "plugged_bytes", "missing_bytes", "holders/hwpoison", "holders/per_cpu", "holders/isolated",
+		"holders/mapped", "holders/references", "holders/pinned",
+	};
+	char text[64];
+
+	printf("# partition %u:", id);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		partition_text(id, names[i], text, sizeof(text));
+		printf(" %s %s", names[i], text);
+	}
+	printf("\n");
+}
+
+static void park_all(void)
+{
+	bool parked;
+
+	host_request(0);
+	parked = wait_until(all_out, NULL, SETTLE_MS);
+	for (unsigned int i = 0; i < partition_count && !parked; i++)
+		print_partition(i);
+	if (!parked)
+		print_charges();
+	CHECK_MSG(parked, "a partition is not parked");
+}
+
+void ledger_open(struct ledger *l)
+{
+	park_all();
+	/* Each drop would have a line in the log. */
+	CHECK(file_write("/proc/sys/vm/drop_caches", "4") == 0);
+	drop_caches();
+	l->free_kib = meminfo("MemFree:");
+	l->slab_kib = meminfo("Slab:");
+}
+
+struct settling {
+	const struct ledger *before;
+	uint64_t free_kib, slab_kib, dying;
+};
+
+static bool has_settled(void *arg)
+{
+	struct settling *s = arg;
+
+	drop_caches();
+	s->free_kib = meminfo("MemFree:");
+	s->slab_kib = meminfo("Slab:");
+	s->dying = dying_cgroups();
+	if (s->dying) {
+		displace_stocks();
+		sleep_ms(1000);
+	}
+	if (s->free_kib + SLACK_KIB >= s->before->free_kib && s->slab_kib <= s->before->slab_kib + SLACK_KIB)
+		return !s->dying;
+	shrink_slabs();
+	sleep_ms(500);
+	return false;
+}
+
 void ledger_close(const struct ledger *l)
 {
 	struct settling s = { .before = l };
 	bool settled;
 
-	host_request(0);
-	CHECK_MSG(wait_until(all_out, NULL, SETTLE_MS), "a partition is not parked");
+	park_all();
 	settled = wait_until(has_settled, &s, SETTLE_MS);
+	cg_remove("displacing");
 	if (!settled)
 		print_charges();
 	CHECK_MSG(settled, "free %llu KiB, was %llu; slab %llu KiB, was %llu; %llu dying cgroups",
