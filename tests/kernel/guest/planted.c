@@ -52,13 +52,18 @@ static void test_check_finds(void)
 	expect_found("nid", "nid", "node ids of cgroups contradict each other");
 	expect_found("nid", "nid", "a cgroup's node is not that of its claim");
 	expect_found("zonelist", "zonelist", "a zonelist has the zone of a partition");
+	expect_found("managed", "-managed", "managed pages do not fit its state");
+	expect_found("pcp", "-pcp", "a per-CPU list is longer or shorter than its count");
+	populate(1);
+	CHECK(has_state(1, "parked"));
+	expect_found("parked", "-parked", "referenced, but parked");
 	cg_end("a");
 	populate(0);
 	check_pages();
 }
 
 const struct test check_tests[] = {
-	{ "the check of all pages finds a page, a count, an owner, a node and a zonelist that are wrong", test_check_finds },
+	{ "the check of all pages finds pages, counts, an owner, a node and a zonelist that are wrong", test_check_finds },
 	{ NULL, NULL }
 };
 

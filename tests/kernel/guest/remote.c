@@ -161,15 +161,21 @@ static void system_calls(void *nid)
 	close(fds[1]);
 }
 
+static void register_missing(int fd, void *mem, size_t bytes)
+{
+	struct uffdio_register reg = { { (uint64_t)mem, bytes }, UFFDIO_REGISTER_MODE_MISSING, 0 };
+
+	CHECK(ioctl(fd, UFFDIO_REGISTER, &reg) == 0);
+}
+
 static int userfaultfd_with(void *mem, size_t bytes, uint64_t features)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = features };
-	struct uffdio_register reg = { { (uint64_t)mem, bytes }, UFFDIO_REGISTER_MODE_MISSING, 0 };
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 
 	CHECK(fd >= 0);
 	CHECK(ioctl(fd, UFFDIO_API, &api) == 0);
-	CHECK(ioctl(fd, UFFDIO_REGISTER, &reg) == 0);
+	register_missing(fd, mem, bytes);
 	return fd;
 }
 
@@ -198,6 +204,59 @@ static void user_faults(void *nid)
 	touch(mem + MIB / 2, MIB / 2, 1);
 	all_here(mem + MIB / 2, MIB / 2, nid);
 	close(fd);
+}
+
+struct late_copy {
+	int fd, error;
+	struct uffdio_copy copy;
+};
+
+static void *copy_late(void *arg)
+{
+	struct late_copy *late = arg;
+
+	late->error = ioctl(late->fd, UFFDIO_COPY, &late->copy) ? errno : 0;
+	return NULL;
+}
+
+/* Returns when a fault has been told. */
+static void wait_fault(int fd)
+{
+	struct uffd_msg msg;
+
+	CHECK(read(fd, &msg, sizeof(msg)) == (ssize_t)sizeof(msg) && msg.event == UFFD_EVENT_PAGEFAULT);
+}
+
+/*
+ * A copy whose source is missing sleeps with a page of the partition in its hand. When a file is mapped in the target's place meanwhile,
+ * that page must not become the file's.
+ */
+static void user_faults_turned(void *nid)
+{
+	char *mem = map_anon(PAGE), *source = map_anon(PAGE), *there = map_anon(PAGE);
+	int fd = userfaultfd_for(mem, PAGE), source_fd = userfaultfd_for(source, PAGE);
+	struct late_copy late = { .fd = fd, .copy = { .dst = (uint64_t)mem, .src = (uint64_t)source, .len = PAGE } };
+	struct uffdio_zeropage zero = { { (uint64_t)source, PAGE }, 0, 0 };
+	int file = memfd_create("late", MFD_CLOEXEC);
+	uint64_t refused = counter("charges_refused");
+	pthread_t thread;
+
+	CHECK(file >= 0 && ftruncate(file, PAGE) == 0);
+	CHECK(pthread_create(&thread, NULL, copy_late, &late) == 0);
+	wait_fault(source_fd);
+	CHECK(mmap(mem, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == mem);
+	register_missing(fd, mem, PAGE);
+	CHECK(ioctl(source_fd, UFFDIO_ZEROPAGE, &zero) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK_MSG(late.error == ENOMEM, "error %d, page on node %d", late.error, node_of(mem));
+	CHECK(counter("charges_refused") == refused + 1);
+	/* A copy that begins now gets a page for files. */
+	touch(there, PAGE, 1);
+	copy_pages(fd, mem, there, PAGE);
+	CHECK(node_of(mem) == 0);
+	close(fd);
+	close(source_fd);
+	close(file);
 }
 
 /* Linux 6.8; the headers are older. */
@@ -246,7 +305,6 @@ static void test_remote_user_faults(void)
 {
 	char *source = map_anon(MIB);
 	struct remote_fault r = { map_anon(MIB), -1 };
-	struct uffd_msg msg;
 	int nid, pidfd, fd, fds[2], theirs;
 	pid_t pid;
 
@@ -260,7 +318,7 @@ static void test_remote_user_faults(void)
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	fd = (int)syscall(SYS_pidfd_getfd, pidfd, theirs, 0);
 	CHECK(pidfd >= 0 && fd >= 0);
-	CHECK(read(fd, &msg, sizeof(msg)) == sizeof(msg) && msg.event == UFFD_EVENT_PAGEFAULT);
+	wait_fault(fd);
 	copy_pages(fd, r.mem, source, MIB);
 	wait_asleep(pid);
 	for (size_t i = 0; i < MIB; i += PAGE)
@@ -279,6 +337,7 @@ INSIDE(fixed_buffers)
 INSIDE(fixed_huge_buffers)
 INSIDE(system_calls)
 INSIDE(user_faults)
+INSIDE(user_faults_turned)
 INSIDE(user_moves)
 
 const struct test remote_tests[] = {
@@ -288,6 +347,7 @@ const struct test remote_tests[] = {
 	{ "fixed buffers of huge pages", test_fixed_huge_buffers },
 	{ "read and vmsplice", test_system_calls },
 	{ "userfaultfd: copy and zeropage", test_user_faults },
+	{ "userfaultfd: a copy whose target becomes a file's", test_user_faults_turned },
 	{ "userfaultfd: move", test_user_moves },
 	{ "userfaultfd with a monitor outside", test_remote_user_faults },
 	{ NULL, NULL }

@@ -104,7 +104,7 @@ static inline bool squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm,
  * folio of a partition goes to a memcg that (still) claims it. If @memcg does
  * not, because its task was moved between fault and charge, the claimant pays.
  *
- * Return: 0, or -ENOMEM if the partition has been released.
+ * Return: 0, or -ENOMEM if it has been released or @folio goes to page cache.
  */
 static inline int squeezy_charge_target(struct folio *folio, int nid,
 					struct mem_cgroup **memcg)

@@ -143,16 +143,28 @@ bool __squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm, const u32 *node_l
 	return true;
 }
 
+/*
+ * UFFDIO_COPY sleeps with a folio for anonymous memory in its hand, and may
+ * find shmem mapped at the same address then. Page cache locks its folios
+ * before they are charged, anonymous memory never does.
+ */
+static bool becomes_page_cache(struct folio *folio)
+{
+	return folio_test_locked(folio);
+}
+
 /* The reference that comes with memcg goes to what is returned, unless that is NULL. */
 struct mem_cgroup *__squeezy_charge_target(struct folio *folio, int nid,
 					   struct mem_cgroup *memcg)
 {
-	struct mem_cgroup *claimant;
+	struct mem_cgroup *claimant = NULL;
+	bool anon = !becomes_page_cache(folio);
 
-	if (likely(READ_ONCE(memcg->squeezy.nid) == nid))
+	if (likely(anon && READ_ONCE(memcg->squeezy.nid) == nid))
 		return memcg;
 	/* Released, or the task was moved. The page keeps the claim from being another's. */
-	claimant = squeezy_get_claimant(squeezy_partition_of(nid));
+	if (anon)
+		claimant = squeezy_get_claimant(squeezy_partition_of(nid));
 	squeezy_count(claimant ? SQUEEZY_CHARGES_REDIRECTED : SQUEEZY_CHARGES_REFUSED);
 	trace_squeezy_charge(squeezy_partition_of(nid)->id, squeezy_cgroup_id(memcg),
 			     claimant ? squeezy_cgroup_id(claimant) : 0);

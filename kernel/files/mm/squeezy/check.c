@@ -384,8 +384,11 @@ static bool list_has_partition(int nid)
 /* Lists are built anew at hot-add only, which is held off. */
 static void look_at_zonelists(struct look *l)
 {
-	if (list_has_partition(l->p->nid) || list_has_partition(first_memory_node))
-		l->faults |= BIT(FAULT_ZONELIST);
+	int nid;
+
+	for_each_online_node(nid)
+		if ((nid == l->p->nid || !squeezy_is_private_node(nid)) && list_has_partition(nid))
+			l->faults |= BIT(FAULT_ZONELIST);
 }
 
 static void look_at_claim(struct look *l)

@@ -25,14 +25,19 @@ static int check_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(check);
 
-static struct squeezy_partition *first_claimed(void)
+static struct squeezy_partition *first_in(enum squeezy_state state)
 {
 	struct squeezy_partition *p;
 
 	for_each_squeezy_partition(p)
-		if (squeezy_get_state(p) == SQUEEZY_CLAIMED)
+		if (squeezy_get_state(p) == state)
 			return p;
 	return NULL;
+}
+
+static struct squeezy_partition *first_claimed(void)
+{
+	return first_in(SQUEEZY_CLAIMED);
 }
 
 /* Takes a page of a claimed partition for the kernel. */
@@ -64,6 +69,43 @@ static int plant_count(long pages)
 	if (!p)
 		return -ENOENT;
 	mod_zone_page_state(p->zone, NR_FREE_PAGES, pages);
+	return 0;
+}
+
+/* The number of pages that a claimed partition says to have. */
+static int plant_managed(long pages)
+{
+	struct squeezy_partition *p = first_claimed();
+
+	if (!p)
+		return -ENOENT;
+	atomic_long_add(pages, &p->zone->managed_pages);
+	return 0;
+}
+
+/* The count of CPU 0's list of a claimed partition. Too small does no harm: a page is left. */
+static int plant_pcp(long pages)
+{
+	struct squeezy_partition *p = first_claimed();
+	struct per_cpu_pages *pcp;
+
+	if (!p)
+		return -ENOENT;
+	pcp = per_cpu_ptr(p->zone->per_cpu_pageset, 0);
+	spin_lock(&pcp->lock);
+	pcp->count += pages;
+	spin_unlock(&pcp->lock);
+	return 0;
+}
+
+/* A reference to a page of a parked partition, to be dropped before it is plugged. */
+static int plant_parked(long references)
+{
+	struct squeezy_partition *p = first_in(SQUEEZY_PARKED);
+
+	if (!p)
+		return -ENOENT;
+	page_ref_add(pfn_to_page(p->start_pfn), references);
 	return 0;
 }
 
@@ -132,28 +174,43 @@ static int plant_leak(void)
 	return 0;
 }
 
-static int plant(const char *what)
+static int plant_warning(void)
 {
-	if (!strcmp(what, "page"))
-		return plant_page();
-	if (!strcmp(what, "-page"))
-		return pull_page();
-	if (!strcmp(what, "count"))
-		return plant_count(1);
-	if (!strcmp(what, "-count"))
-		return plant_count(-1);
-	if (!strcmp(what, "owner"))
-		return plant_owner();
-	if (!strcmp(what, "nid"))
-		return plant_nid();
-	if (!strcmp(what, "zonelist"))
-		return plant_zonelist();
-	if (!strcmp(what, "leak"))
-		return plant_leak();
-	if (strcmp(what, "warning"))
-		return -EINVAL;
 	WARN(1, "planted by a test\n");
 	return 0;
+}
+
+static int plant(const char *what)
+{
+	static const struct {
+		const char *name;
+		int (*once)(void);
+		int (*shift)(long by);
+		long by;
+	} mistakes[] = {
+		{ "page", .once = plant_page },
+		{ "-page", .once = pull_page },
+		{ "count", .shift = plant_count, .by = 1 },
+		{ "-count", .shift = plant_count, .by = -1 },
+		{ "managed", .shift = plant_managed, .by = 1 },
+		{ "-managed", .shift = plant_managed, .by = -1 },
+		{ "pcp", .shift = plant_pcp, .by = -1 },
+		{ "-pcp", .shift = plant_pcp, .by = 1 },
+		{ "parked", .shift = plant_parked, .by = 1 },
+		{ "-parked", .shift = plant_parked, .by = -1 },
+		{ "owner", .once = plant_owner },
+		{ "nid", .once = plant_nid },
+		{ "zonelist", .once = plant_zonelist },
+		{ "leak", .once = plant_leak },
+		{ "warning", .once = plant_warning },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(mistakes); i++)
+		if (!strcmp(what, mistakes[i].name))
+			return mistakes[i].once ? mistakes[i].once() :
+			       mistakes[i].shift(mistakes[i].by);
+	return -EINVAL;
 }
 
 static ssize_t plant_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)

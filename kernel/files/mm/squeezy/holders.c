@@ -118,18 +118,23 @@ static int walk_chunk(unsigned long *pfn, unsigned long end, squeezy_visit_t vis
 int squeezy_visit_used(struct squeezy_partition *p, unsigned long *pfn,
 		       squeezy_visit_t visit, void *arg)
 {
-	unsigned long end = p->start_pfn + squeezy_layout.pages;
-	int rc = 0;
+	unsigned long end;
+	int rc;
 
-	while (*pfn < end && !rc) {
+	do {
 		if (!squeezy_pin_map(p))
 			return -ENOENT;
-		rc = walk_chunk(pfn, min(end, *pfn + CHUNK_PAGES), visit, arg);
+		end = p->start_pfn + squeezy_layout.pages;
+		/* Another device may have come meanwhile, with memory elsewhere. */
+		if (*pfn < p->start_pfn || *pfn >= end)
+			rc = -ENOENT;
+		else
+			rc = walk_chunk(pfn, min(end, *pfn + CHUNK_PAGES), visit, arg);
 		squeezy_unpin_map(p);
 		cond_resched();
 		if (!rc && fatal_signal_pending(current))
 			rc = -EINTR;
-	}
+	} while (*pfn < end && !rc);
 	return rc;
 }
 
