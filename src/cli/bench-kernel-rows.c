@@ -16,6 +16,7 @@
 #define DRAIN_SLOPE 1000.0	/* between 1 and 63 others, and between an idle and a full VM */
 #define FAULT_CLAIM 2.0		/* percent more than the stock kernel */
 #define FAULT_OTHERS 0.5
+#define FAULT_TOO_CHEAP -10.0	/* that is not the same fault any more */
 #define FAULT_OTHERS_TESTED 1.5	/* against ourselves without squeezy=, on a kernel that tests its static keys (JUMP_LABEL=n) */
 #define REASON_MAX 2e9		/* nanoseconds until the kernel names what is in the way */
 #define PARKED_MAX 1e6		/* nanoseconds at one instruction each */
@@ -95,8 +96,9 @@ static void fault_row(struct kernel_report *r, const char *pages, const char *bo
 	percent = (fault.mean / base.mean - 1) * 100;
 	snprintf(title, sizeof(title), "fault, %s: %s", pages, what);
 	snprintf(limit, sizeof(limit), "at most %+.1f %%", bar);
-	settle(ROW(r, true, title, limit, base, fault, clear), percent <= bar, "%.0f (%+.2f %%; without clearing %+.2f %%), spread %.0f",
-	       fault.mean, percent, ((fault.mean - cleared) / (base.mean - cleared) - 1) * 100, fault.spread);
+	settle(ROW(r, true, title, limit, base, fault, clear), percent <= bar && percent > FAULT_TOO_CHEAP,
+	       "%.0f (%+.2f %%; without clearing %+.2f %%), spread %.0f", fault.mean, percent,
+	       ((fault.mean - cleared) / (base.mean - cleared) - 1) * 100, fault.spread);
 }
 
 /* A run that does not boot the stock kernel compares with ours without squeezy=. */

@@ -72,12 +72,13 @@ def machine(workdir, cmdline):
 
 
 class Boot:
-    """One boot. `unfinished` is the program that ran when the machine ended, `ended` how many had ended before."""
+    """One boot. `unfinished` is the program that ran when the machine ended, `ended` how many had ended before. What the kernel complains of
+    between two programs is counted to the earlier one (`latest`), before the first to that."""
 
     def __init__(self, kernel, cmdline, claim, jobs, log):
         self.kernel, self.cmdline, self.log = kernel, cmdline, log
         self.setup = {"claim": claim, "limit": PARTITION, "jobs": jobs}
-        self.unfinished, self.ended, self.splats = None, 0, {}
+        self.unfinished, self.ended, self.splats, self.latest = None, 0, {}, jobs[0]["name"]
 
     def run(self, on_record):
         """Calls back with the record of each program that ended, also when we are interrupted."""
@@ -109,11 +110,11 @@ class Boot:
 
     def look_at(self, line):
         if match := re.search(r"compat: start (\S+)", line):
-            self.unfinished = match[1]
+            self.unfinished = self.latest = match[1]
         elif re.search(r"compat: end ", line):
             self.unfinished = None
         elif kernel_tests.SPLAT.search(line):
-            self.splats.setdefault(self.unfinished, []).append(line[:160])
+            self.splats.setdefault(self.latest, []).append(line[:160])
 
     def harvest(self, path, on_record):
         if not os.path.exists(path):

@@ -6,7 +6,7 @@ The program (tests/kernel/guest) asks for device changes with console lines "@ho
 "@host qmp COMMAND JSON-ARGUMENTS"; we pass them on, and answer the latter with 0, or 1 for an error. "@host ask QUESTION" is answered
 with a number, typed on the guest's console (hostmem.py), and results are "@tap" lines; all of these come through the kernel's log,
 which never cuts a line in two.
-A kernel warning of any kind fails the variant. Usage: run.py [--kernel BZIMAGE] [--only VARIANT] [--keep-log DIR]
+A kernel warning of any kind fails the variant. Usage: run.py [--kernel BZIMAGE] [--only VARIANT] [--log-dir DIR]
 """
 
 import argparse
@@ -34,7 +34,7 @@ DEBUG_SLOWER = 4
 SPLAT = re.compile(
     r"WARNING:|BUG[: ]|Oops|INFO: (task|rcu|trying|lockdep)|possible (circular|recursive)|general protection|kernel BUG at|"
     r"Huh VM_FAULT_OOM|Kernel panic|bad page state|UBSAN|refcount_t|leaked|refused as wrong|no more memory is plugged|"
-    r"ODEBUG|(?<!hardware )memory corruption|list_(add|del) corruption|Object already free|Voluntary context switch"
+    r"ODEBUG|(?<!hardware )memory corruption|list_(add|del) corruption|cannot create duplicate filename|Object already free|Voluntary context switch"
 )
 KTAP = re.compile(r"\[ *\d+\.\d+\] ( *)(?:(not ok|ok) \d+ (\S+)(.*)|1\.\.(\d+)|# Subtest: (\S+))$")
 LAYOUT = f"squeezy={PARTITIONS}x{PARTITION // MIB}M"

@@ -76,6 +76,7 @@ static const struct fault {
 	{ "6032", "6100", "fault, 4k: another cgroup" },
 	{ "6100", "6200", "fault, 4k: claiming" },
 	{ "2132004", "2192004", "fault, thp: claiming" },
+	{ "2132004", "20480", "fault, thp: claiming" },
 	{ "122000", "123000", "drain of an empty partition, 512 MiB" },
 	{ "3900", "4900", "drain of 128 MiB beside 1 and 63" },
 	{ "3500", "4500", "drain of 128 MiB beside 1 and 63" },

@@ -196,7 +196,8 @@ static void reclaim_one(struct drain *ret)
 	request(1);
 	wait_state(0, "populated");
 	claim_new("a");
-	run_in("a", use_every_cpu, NULL);
+	CHECK(run_in("a", use_every_cpu, NULL) == 0);
+	CHECK(cg_event("a", "memory.squeezy.stat", "per_cpu") > 0);
 	request(0);
 	drain_begin(&before);
 	CHECK(cg_remove("a") == 0);

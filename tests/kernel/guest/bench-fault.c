@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Instructions of an anonymous page fault, and of giving the page back, inside a claiming cgroup and in one that claims nothing. */
 #include "bench.h"
+#include "pages.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -12,7 +13,7 @@ struct faults {
 	const char *who;		/* of the cgroup: "claim" or "none" */
 	const char *pages;
 	size_t bytes, step;
-	int advice;
+	int advice, nid;		/* nid: of the node that has to serve them */
 	uint64_t fault[ROUNDS], unmap[ROUNDS];
 };
 
@@ -26,6 +27,16 @@ static char *map_aligned(size_t bytes, int advice)
 	return mem;
 }
 
+/* A fault that takes a page of somewhere else, or small pages in place of a huge one, would be cheap for the wrong reason. */
+static void check_placed(const struct faults *f, const char *mem)
+{
+	bool huge = f->step == HUGE_BYTES;
+
+	CHECK(pages_elsewhere(mem, f->bytes, f->nid) == 0);
+	for (size_t at = 0; at < f->bytes; at += f->step)
+		CHECK((flags_of_pfn(pfn_of(mem + at)) >> KPF_THP & 1) == huge);
+}
+
 static void measure_round(struct faults *f, unsigned int round)
 {
 	size_t n = f->bytes / f->step;
@@ -35,6 +46,7 @@ static void measure_round(struct faults *f, unsigned int round)
 	for (size_t at = 0; at < f->bytes; at += f->step)
 		mem[at] = 1;
 	f->fault[round] = (clock_now() - start) / n;
+	check_placed(f, mem);
 	start = clock_now();
 	CHECK(madvise(mem, f->bytes, MADV_DONTNEED) == 0);
 	f->unmap[round] = (clock_now() - start) / n;
@@ -54,31 +66,33 @@ static void measure(void *arg)
 	       (unsigned long long)f->fault[ROUNDS - 1], (unsigned long long)f->unmap[ROUNDS / 2]);
 }
 
-static void measure_in(const char *cgroup, const char *who)
+static void measure_in(const char *cgroup, const char *who, int nid)
 {
-	struct faults small = { .who = who, .pages = "4k", .bytes = 16 * MIB, .step = 4096, .advice = MADV_NOHUGEPAGE };
-	struct faults huge = { .who = who, .pages = "thp", .bytes = 32 * MIB, .step = HUGE_BYTES, .advice = MADV_HUGEPAGE };
+	struct faults small = { .who = who, .pages = "4k", .bytes = 16 * MIB, .step = 4096, .advice = MADV_NOHUGEPAGE, .nid = nid };
+	struct faults huge = { .who = who, .pages = "thp", .bytes = 32 * MIB, .step = HUGE_BYTES, .advice = MADV_HUGEPAGE, .nid = nid };
 
-	run_in(cgroup, measure, &small);
-	run_in(cgroup, measure, &huge);
+	CHECK(run_in(cgroup, measure, &small) == 0);
+	CHECK(run_in(cgroup, measure, &huge) == 0);
 }
 
 static void faults_without(void)
 {
 	CHECK(cg_make("a") == 0);
-	measure_in("a", "none");
+	measure_in("a", "none", 0);
 	cg_end("a");
 }
 
 static void faults_with(void)
 {
+	int nid;
+
 	if (!partition_count)
 		return;
 	request(1);
 	wait_state(0, "populated");
 	faults_without();
-	claim_new("b");
-	measure_in("b", "claim");
+	nid = partition_nid(claim_new("b"));
+	measure_in("b", "claim", nid);
 	cg_end("b");
 }
 
@@ -90,7 +104,7 @@ static void faults_beside(void)
 	request(2);
 	claim_new("b");
 	CHECK(cg_make("a") == 0);
-	measure_in("a", "beside");
+	measure_in("a", "beside", 0);
 	cg_end("a");
 	cg_end("b");
 }

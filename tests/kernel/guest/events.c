@@ -3,12 +3,14 @@
 #include "suite.h"
 
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,14 +22,22 @@ static void gulp(void *arg)
 	touch(map_anon(2 * partition_bytes), 2 * partition_bytes, 1);
 }
 
-/* The trace so far. */
-static char *read_trace(void)
+static void start_trace(void)
+{
+	mount("tracefs", TRACING, "tracefs", 0, NULL);
+	CHECK(write_file(TRACING "trace", "\n", O_TRUNC) == 0);
+	CHECK(write_file(TRACING "events/squeezy/enable", "1", 0) == 0);
+}
+
+/* The trace since then. */
+static char *end_trace(void)
 {
 	char *text = malloc(TEXT_BYTES);
 	int fd = open(TRACING "trace", O_RDONLY);
 	size_t len = 0;
 	ssize_t n;
 
+	CHECK(write_file(TRACING "events/squeezy/enable", "0", 0) == 0);
 	CHECK(text && fd >= 0);
 	while (len < TEXT_BYTES - 1 && (n = read(fd, text + len, TEXT_BYTES - 1 - len)) > 0)
 		len += (size_t)n;
@@ -63,8 +73,7 @@ static void test_life(void)
 	char claim[96], full[96], killed[96], *text;
 
 	populate(0);
-	mount("tracefs", TRACING, "tracefs", 0, NULL);
-	CHECK(write_file(TRACING "events/squeezy/enable", "1", 0) == 0);
+	start_trace();
 	populate(1);
 	claim_new("a");
 	inode = inode_of("a");
@@ -72,8 +81,7 @@ static void test_life(void)
 	cg_end("a");
 	populate(0);
 	wait_state(0, "parked");
-	CHECK(write_file(TRACING "events/squeezy/enable", "0", 0) == 0);
-	text = read_trace();
+	text = end_trace();
 	snprintf(claim, sizeof(claim), "squeezy_claim: partition=0 cgroup=%lu", inode);
 	snprintf(full, sizeof(full), "squeezy_partition_full: partition=0 cgroup=%lu", inode);
 	snprintf(killed, sizeof(killed), "squeezy_oom_kill: partition=0 cgroup=%lu", inode);
@@ -93,7 +101,53 @@ static void test_life(void)
 	free(text);
 }
 
+static void claim_writer(void *cgroup)
+{
+	CHECK(cg_write(cgroup, "memory.squeezy", "auto") == 0);
+}
+
+/* To node 0: refused. */
+static void move_out(void *arg)
+{
+	char *mem = map_anon(4096);
+	void *page = mem;
+	int zero = 0, status;
+
+	touch(mem, 4096, 1);
+	syscall(SYS_move_pages, 0, 1, &page, &zero, &status, MPOL_MF_MOVE);
+	CHECK(node_of(mem) == partition_nid(0));
+}
+
+/* A claim that has to wait, and a page that may not leave. */
+static void test_waits_and_refusals(void)
+{
+	char waits[64], claim[96], *text;
+	const char *at;
+	uint64_t inode;
+	pid_t pid;
+
+	populate(0);
+	CHECK(cg_make("a") == 0);
+	inode = inode_of("a");
+	start_trace();
+	pid = start_in(NULL, claim_writer, "a");
+	wait_blocked(pid);
+	populate(1);
+	CHECK(wait_for(pid) == 0);
+	CHECK(run_in("a", move_out, NULL) == 0);
+	text = end_trace();
+	cg_end("a");
+	snprintf(waits, sizeof(waits), "squeezy_wait: cgroup=%lu", inode);
+	snprintf(claim, sizeof(claim), "squeezy_claim: partition=0 cgroup=%lu", inode);
+	at = find(text, waits);
+	at = find(at, claim);
+	at = find(at, "squeezy_migration_refused: pfn=0x");
+	find(at, "to_nid=0 ");
+	free(text);
+}
+
 const struct test event_tests[] = {
 	{ "tracepoints tell a partition's life", test_life },
+	{ "tracepoints tell of waits and refused migrations", test_waits_and_refusals },
 	{ NULL, NULL }
 };

@@ -265,7 +265,7 @@ static void full_of_holes(void *arg)
 
 static void test_compaction(void)
 {
-	uint64_t refused = counter("migrations_refused");
+	uint64_t refused = counter("migrations_refused"), moved;
 	unsigned int id;
 	int nid;
 	pid_t pid;
@@ -275,7 +275,9 @@ static void test_compaction(void)
 	populate(2);
 	nid = partition_nid(id);
 	pid = start_stopped("a", full_of_holes, &nid);
+	moved = vmstat("compact_migrate_scanned");
 	compact_all();
+	CHECK(vmstat("compact_migrate_scanned") > moved);
 	check_nobody_else(id, "a");
 	check_nobody_else(1, NULL);
 	CHECK(counter("migrations_refused") == refused);
@@ -292,18 +294,11 @@ static void test_compaction(void)
 /* Page cache up to the brim: it falls back to every node it may use. */
 static void cache_child(void *arg)
 {
-	static char buf[MIB];
-	int fd;
+	int fd = fill_with_files(0);
 
-	CHECK(mkdir("/tmp/big", 0700) == 0 && mount("tmpfs", "/tmp/big", "tmpfs", 0, "size=90%") == 0);
-	fd = open("/tmp/big/cache", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	CHECK(fd >= 0);
-	CHECK(umount2("/tmp/big", MNT_DETACH) == 0 && rmdir("/tmp/big") == 0);
-	memset(buf, 1, sizeof(buf));
-	for (size_t i = 0; i < 420; i++)
-		CHECK(write(fd, buf, sizeof(buf)) == (ssize_t)sizeof(buf));
 	for (unsigned int i = 0; i < partition_count; i++)
 		check_nobody_else(i, NULL);
+	close(fd);
 }
 
 static void test_cache_and_tables(void)

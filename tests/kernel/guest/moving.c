@@ -86,13 +86,20 @@ static void let_go(void)
 	CHECK(write_file(DEBUG "charge_delay_ms", "0", 0) == 0);
 }
 
-/* A page of a mapping whose page table is there: the next fault allocates this page and nothing else. */
-static char *fresh_page(void)
+/* Room for one huge page. */
+static char *map_huge_aligned(void)
 {
 	char *mem = mmap(NULL, 4 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	CHECK(mem != MAP_FAILED);
-	mem = (char *)(((uintptr_t)mem + 2 * MIB - 1) & ~(2 * MIB - 1));
+	return (char *)(((uintptr_t)mem + 2 * MIB - 1) & ~(2 * MIB - 1));
+}
+
+/* A page of a mapping whose page table is there: the next fault allocates this page and nothing else. */
+static char *fresh_page(void)
+{
+	char *mem = map_huge_aligned();
+
 	CHECK(madvise(mem, 2 * MIB, MADV_NOHUGEPAGE) == 0);
 	mem[0] = 1;
 	return mem + PAGE;
@@ -271,13 +278,13 @@ static void touch_late(void *arg)
 	CHECK(node_of(page) == *(int *)args[1]);
 }
 
+/* Huge pages are for those who ask (MADV_HUGEPAGE); khugepaged does not look at this memory, whose collapse would be held in our place. */
 static void collapse_late(void *arg)
 {
 	void **args = arg;
-	char *mem = fresh_page() - PAGE;
+	char *mem = map_huge_aligned();
 
 	memset(mem, 1, 2 * MIB);
-	CHECK(madvise(mem, 2 * MIB, MADV_HUGEPAGE) == 0);
 	wait_knob(args[0]);
 	CHECK(madvise(mem, 2 * MIB, MADV_COLLAPSE) == -1);
 	CHECK(pages_elsewhere(mem, 2 * MIB, 0) == 0);

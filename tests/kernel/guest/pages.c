@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define PAGE 4096ul
 #define CHUNK 4096
+#define ZONEINFO_MAX (256 << 10)
 
 #define PM_PRESENT (1ull << 63)
 #define PM_FILE (1ull << 61)
@@ -124,6 +126,41 @@ static uint64_t pagemap_entry(const void *page)
 
 	read_table("/proc/self/pagemap", (uint64_t)page / PAGE, &entry, 1);
 	return entry;
+}
+
+size_t normal_above_low(void)
+{
+	static char text[ZONEINFO_MAX];
+	unsigned long free = 0, low;
+	bool counts = false;
+	size_t pages = 0;
+	char zone[16];
+	int nid;
+
+	CHECK(read_file("/proc/zoneinfo", text, sizeof(text)) == 0);
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		if (sscanf(line, "Node %d, zone %15s", &nid, zone) == 2)
+			counts = nid < partition_nid(0) && strcmp(zone, "DMA") != 0;
+		else if (sscanf(line, " pages free %lu", &free) != 1 && sscanf(line, " low %lu", &low) == 1 && counts && free > low)
+			pages += free - low;
+	}
+	return pages * PAGE;
+}
+
+int fill_with_files(size_t leave)
+{
+	static char buf[1 << 20];
+	size_t written = 0;
+	int fd;
+
+	CHECK(mkdir("/tmp/fill", 0700) == 0 && mount("tmpfs", "/tmp/fill", "tmpfs", 0, "size=100%") == 0);
+	fd = open("/tmp/fill/file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	CHECK(fd >= 0);
+	CHECK(umount2("/tmp/fill", MNT_DETACH) == 0 && rmdir("/tmp/fill") == 0);
+	memset(buf, 1, sizeof(buf));
+	for (; normal_above_low() > leave; written++)
+		CHECK_MSG(write(fd, buf, sizeof(buf)) == (ssize_t)sizeof(buf), "%zu MiB written", written);
+	return fd;
 }
 
 uint64_t pfn_of(const void *page)

@@ -29,6 +29,15 @@ void take_census(unsigned int id, const char *cgroup, struct census *ret_census)
  */
 void check_nobody_else(unsigned int id, const char *cgroup);
 
+/*
+ * Free bytes above the low watermarks of all zones that pages of processes and files may come from, but for partitions'. With none left,
+ * the page allocator goes through the whole fallback list. ZONE_DMA does not count: it is kept for those who need it.
+ */
+size_t normal_above_low(void);
+
+/* Page cache until no more than this is left above the low watermarks; a file on tmpfs that has no name, and goes when it is closed. */
+int fill_with_files(size_t leave);
+
 /* Page frame of a mapped page of ours, 0 if there is none. */
 uint64_t pfn_of(const void *page);
 uint64_t flags_of_pfn(uint64_t pfn);

@@ -245,8 +245,8 @@ static void stop_damon(void)
 /* Out of a claimed partition, and from ordinary memory into a free one. */
 static void test_damon(void)
 {
-	uint64_t refused = counter("migrations_refused"), start, first, last;
-	pid_t pid;
+	uint64_t refused = counter("migrations_refused"), failed, start, first, last;
+	pid_t pid, other;
 
 	populate(2);
 	start = first_pfn(0) * PAGE;
@@ -258,9 +258,15 @@ static void test_damon(void)
 	CHECK(counter("migrations_refused") > refused);
 	check_nobody_else(0, "a");
 	CHECK(iomem_region("System RAM (virtio_mem)", 0, &first, &last));
+	failed = vmstat("pgmigrate_fail");
+	other = start_in(NULL, keep_canaries, NULL);
+	wait_asleep(other);
 	start_damon(first * PAGE, (last + 1) * PAGE, partition_nid(1));
 	stop_damon();
+	CHECK(vmstat("pgmigrate_fail") > failed);
 	check_nobody_else(1, NULL);
+	kill(other, SIGKILL);
+	wait_for(other);
 	/* A parked one: nothing to find. */
 	populate(1);
 	start_damon(start + partition_bytes, start + 2 * partition_bytes, 0);
