@@ -150,7 +150,7 @@ size_t normal_above_low(void)
 int fill_with_files(size_t leave)
 {
 	static char buf[1 << 20];
-	size_t written = 0;
+	size_t above;
 	int fd;
 
 	CHECK(mkdir("/tmp/fill", 0700) == 0 && mount("tmpfs", "/tmp/fill", "tmpfs", 0, "size=100%") == 0);
@@ -158,8 +158,10 @@ int fill_with_files(size_t leave)
 	CHECK(fd >= 0);
 	CHECK(umount2("/tmp/fill", MNT_DETACH) == 0 && rmdir("/tmp/fill") == 0);
 	memset(buf, 1, sizeof(buf));
-	for (; normal_above_low() > leave; written++)
-		CHECK_MSG(write(fd, buf, sizeof(buf)) == (ssize_t)sizeof(buf), "%zu MiB written", written);
+	/* Half of what is left, a MiB at least, before the next look. */
+	while ((above = normal_above_low()) > leave)
+		for (size_t done = 0; done <= (above - leave) / 2; done += sizeof(buf))
+			CHECK_MSG(write(fd, buf, sizeof(buf)) == (ssize_t)sizeof(buf), "%zu bytes above the low watermarks", above);
 	return fd;
 }
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 
 #define MIB (1ul << 20)
 #define PAGE 4096ul
+#define FAULT_TIMEOUT_MS 120000
 
 static void all_here(const char *mem, size_t bytes, void *nid)
 {
@@ -222,8 +224,11 @@ static void *copy_late(void *arg)
 /* Returns when a fault has been told. */
 static void wait_fault(int fd)
 {
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 	struct uffd_msg msg;
 
+	CHECK(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+	CHECK(poll(&poll_fd, 1, FAULT_TIMEOUT_MS) == 1);
 	CHECK(read(fd, &msg, sizeof(msg)) == (ssize_t)sizeof(msg) && msg.event == UFFD_EVENT_PAGEFAULT);
 }
 

@@ -149,6 +149,11 @@ static bool is_reached(void *arg)
 	return vmstat(goal->name) >= goal->value;
 }
 
+static bool is_low(void *arg)
+{
+	return normal_above_low() <= BELOW_LOW;
+}
+
 /* The balloon takes pages wherever it finds some, but for partitions: a free one, and one in use, keep all of theirs. */
 static void test_balloon(void)
 {
@@ -165,6 +170,7 @@ static void test_balloon(void)
 	deflated.value = vmstat(deflated.name) + balloon / PAGE;
 	set_balloon(total - balloon);
 	CHECK(wait_until(is_reached, &inflated, REPORT_TIMEOUT_MS));
+	CHECK_MSG(wait_until(is_low, NULL, REPORT_TIMEOUT_MS), "%zu bytes above", normal_above_low());
 	check_nobody_else(0, NULL);
 	check_nobody_else(1, NULL);
 	run_claimed(fill);

@@ -242,11 +242,14 @@ static void stop_damon(void)
 	damon_set("nr_kdamonds", 0);
 }
 
+#define DAMON_BYTES (2ul << 20)
+
 /* Out of a claimed partition, and from ordinary memory into a free one. */
 static void test_damon(void)
 {
-	uint64_t refused = counter("migrations_refused"), failed, start, first, last;
-	pid_t pid, other;
+	uint64_t refused = counter("migrations_refused"), start, other;
+	char *mem;
+	pid_t pid;
 
 	populate(2);
 	start = first_pfn(0) * PAGE;
@@ -257,16 +260,16 @@ static void test_damon(void)
 	stop_damon();
 	CHECK(counter("migrations_refused") > refused);
 	check_nobody_else(0, "a");
-	CHECK(iomem_region("System RAM (virtio_mem)", 0, &first, &last));
-	failed = vmstat("pgmigrate_fail");
-	other = start_in(NULL, keep_canaries, NULL);
-	wait_asleep(other);
-	start_damon(first * PAGE, (last + 1) * PAGE, partition_nid(1));
+	/* A huge page's worth of physical memory with pages of ours that could be moved, but that a partition's node is no target. */
+	mem = map_anon(DAMON_BYTES);
+	touch(mem, DAMON_BYTES, 1);
+	CHECK(flags_of_pfn(pfn_of(mem)) >> KPF_LRU & 1);
+	other = pfn_of(mem) * PAGE & ~(DAMON_BYTES - 1);
+	start_damon(other, other + DAMON_BYTES, partition_nid(1));
 	stop_damon();
-	CHECK(vmstat("pgmigrate_fail") > failed);
+	CHECK(pages_elsewhere(mem, DAMON_BYTES, 0) == 0);
+	munmap(mem, DAMON_BYTES);
 	check_nobody_else(1, NULL);
-	kill(other, SIGKILL);
-	wait_for(other);
 	/* A parked one: nothing to find. */
 	populate(1);
 	start_damon(start + partition_bytes, start + 2 * partition_bytes, 0);

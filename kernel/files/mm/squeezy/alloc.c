@@ -145,10 +145,12 @@ bool __squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm, const u32 *node_l
 
 /*
  * UFFDIO_COPY sleeps with a folio for anonymous memory in its hand, and may
- * find shmem mapped at the same address then. Page cache locks its folios
- * before they are charged, anonymous memory never does.
+ * find shmem mapped at the same address then. shmem locks its folios before
+ * they are charged, anonymous memory never does (but for drivers' migration,
+ * see Kconfig). Other files charge what they have allocated themselves, or
+ * what __squeezy_collapse_alloc() has given them.
  */
-static bool becomes_page_cache(struct folio *folio)
+static bool becomes_shmem(struct folio *folio)
 {
 	return folio_test_locked(folio);
 }
@@ -158,7 +160,7 @@ struct mem_cgroup *__squeezy_charge_target(struct folio *folio, int nid,
 					   struct mem_cgroup *memcg)
 {
 	struct mem_cgroup *claimant = NULL;
-	bool anon = !becomes_page_cache(folio);
+	bool anon = !becomes_shmem(folio);
 
 	if (likely(anon && READ_ONCE(memcg->squeezy.nid) == nid))
 		return memcg;

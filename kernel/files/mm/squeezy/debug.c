@@ -17,6 +17,7 @@
 
 /* A page of a partition that is nobody's memory; by the mutex of the file. */
 static struct folio *planted;
+static struct squeezy_partition *referenced;
 static DEFINE_MUTEX(plant_mutex);
 
 static int check_show(struct seq_file *m, void *unused)
@@ -98,14 +99,26 @@ static int plant_pcp(long pages)
 	return 0;
 }
 
-/* A reference to a page of a parked partition, to be dropped before it is plugged. */
-static int plant_parked(long references)
+/* A reference to a page of a parked partition, whose map must be kept (keep_memmap). */
+static int plant_parked(void)
 {
 	struct squeezy_partition *p = first_in(SQUEEZY_PARKED);
 
+	if (referenced)
+		return -EBUSY;
 	if (!p)
 		return -ENOENT;
-	page_ref_add(pfn_to_page(p->start_pfn), references);
+	get_page(pfn_to_page(p->start_pfn));
+	referenced = p;
+	return 0;
+}
+
+static int pull_parked(void)
+{
+	if (!referenced)
+		return -ENOENT;
+	page_ref_dec(pfn_to_page(referenced->start_pfn));
+	referenced = NULL;
 	return 0;
 }
 
@@ -196,8 +209,8 @@ static int plant(const char *what)
 		{ "-managed", .shift = plant_managed, .by = -1 },
 		{ "pcp", .shift = plant_pcp, .by = -1 },
 		{ "-pcp", .shift = plant_pcp, .by = 1 },
-		{ "parked", .shift = plant_parked, .by = 1 },
-		{ "-parked", .shift = plant_parked, .by = -1 },
+		{ "parked", .once = plant_parked },
+		{ "-parked", .once = pull_parked },
 		{ "owner", .once = plant_owner },
 		{ "nid", .once = plant_nid },
 		{ "zonelist", .once = plant_zonelist },
