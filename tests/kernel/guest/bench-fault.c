@@ -33,7 +33,7 @@ static void check_placed(const struct faults *f, const char *mem)
 	bool huge = f->step == HUGE_BYTES;
 
 	CHECK(pages_elsewhere(mem, f->bytes, f->nid) == 0);
-	for (size_t at = 0; at < f->bytes; at += f->step)
+	for (size_t at = 0; at < f->bytes; at += HUGE_BYTES)
 		CHECK((flags_of_pfn(pfn_of(mem + at)) >> KPF_THP & 1) == huge);
 }
 

@@ -108,7 +108,7 @@ static int plant_parked(void)
 		return -EBUSY;
 	if (!p)
 		return -ENOENT;
-	get_page(pfn_to_page(p->start_pfn));
+	page_ref_inc(pfn_to_page(p->start_pfn));
 	referenced = p;
 	return 0;
 }
