@@ -16,8 +16,8 @@
 #define DRAIN_SLOPE 1000.0	/* between 1 and 63 others, and between an idle and a full VM */
 #define FAULT_CLAIM 2.0		/* percent more than the stock kernel */
 #define FAULT_OTHERS 0.5
-#define FAULT_TOO_CHEAP -10.0	/* that is not the same fault any more */
 #define FAULT_OTHERS_TESTED 1.5	/* against ourselves without squeezy=, on a kernel that tests its static keys (JUMP_LABEL=n) */
+#define FAULT_TOO_CHEAP -10.0	/* percent: that is not the same fault any more */
 #define REASON_MAX 2e9		/* nanoseconds until the kernel names what is in the way */
 #define PARKED_MAX 1e6		/* nanoseconds at one instruction each */
 #define BOOT_MAX 30e6

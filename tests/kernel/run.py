@@ -247,6 +247,8 @@ def qemu_command(kernel, initramfs, variant, qmp, append):
     kasan = has_options(kernel, ["KASAN"])
     # KASAN's shadow is an eighth of all memory, what it keeps of freed objects comes on top.
     memory_mib = variant.memory_mib * (2 if kasan else 1)
+    # What free memory may lack when all is given back: KASAN keeps up to a 32nd of it.
+    slack_kib = 32768 if kasan else 8192
     if kasan:
         # identify_cpu() of 6.12 forgets for a moment that page tables have five levels: KASAN takes what an interrupt touches then for wild.
         append += " no5lvl"
@@ -255,7 +257,7 @@ def qemu_command(kernel, initramfs, variant, qmp, append):
         "-m", f"size={memory_mib + second}M,slots=2,maxmem={(memory_mib + second) * MIB + region + SHARED + 1024 * MIB}",
         "-kernel", kernel, "-initrd", initramfs,
         "-append", f"console=ttyS0 loglevel=7 printk.devkmsg=on panic=-1 no_timer_check memhp_default_state=online_movable rcupdate.rcu_expedited=1 "
-        f"{variant.cmdline} suites={variant.suites} ram_mib={memory_mib} block_mib={variant.block[:-1]} {append}",
+        f"{variant.cmdline} suites={variant.suites} ram_mib={memory_mib} block_mib={variant.block[:-1]} slack_kib={slack_kib} {append}",
         "-serial", "stdio", "-qmp", f"unix:{qmp},server=on,wait=off",
         *([] if isinstance(variant, FakeVariant) else virtio_mem(variant)),
         "-numa", "node,nodeid=0,memdev=base" + (",cpus=0-1,initiator=0" if variant.slow else ""), "-object", f"memory-backend-ram,id=base,size={memory_mib}M",

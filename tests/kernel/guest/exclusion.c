@@ -238,7 +238,6 @@ static void test_masks(void)
 	set_knob("keep_memmap", (unsigned int)kept);
 }
 
-/* Compaction of everything: pages move inside a claimed partition at most, a parked one is left alone. */
 static void compact_node(int nid)
 {
 	char path[128];
@@ -247,6 +246,7 @@ static void compact_node(int nid)
 	CHECK(write_file(path, "1", 0) == 0);
 }
 
+/* Compaction of everything: pages move inside a claimed partition at most, a parked one is left alone. */
 static void compact_all(void)
 {
 	CHECK(write_file("/proc/sys/vm/compact_memory", "1", 0) == 0);
