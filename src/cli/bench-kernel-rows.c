@@ -95,7 +95,7 @@ static void fault_row(struct kernel_report *r, const char *pages, const char *bo
 	fault = report_value(r, boot, keys, "median");
 	percent = (fault.mean / base.mean - 1) * 100;
 	snprintf(title, sizeof(title), "fault, %s: %s", pages, what);
-	snprintf(limit, sizeof(limit), "at most %+.1f %%", bar);
+	snprintf(limit, sizeof(limit), "%.0f %% to %+.1f %%", FAULT_TOO_CHEAP, bar);
 	settle(ROW(r, true, title, limit, base, fault, clear), percent <= bar && percent > FAULT_TOO_CHEAP,
 	       "%.0f (%+.2f %%; without clearing %+.2f %%), spread %.0f", fault.mean, percent,
 	       ((fault.mean - cleared) / (base.mean - cleared) - 1) * 100, fault.spread);

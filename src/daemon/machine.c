@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "daemon/pool-internal.h"
+#include "vm/normal-memory.h"
 
 #define GROW_MS		60000
 

@@ -176,11 +176,4 @@ uint64_t vm_ready_ns(const struct vm *vm);		/* 0 before VM_READY */
 /* Which accelerator VMs get. ENODEV-like errors when KVM is asked for and cannot be used. */
 int vm_choose_accel(enum vm_accel wanted, bool *ret_kvm, struct err *err);
 
-/*
- * Boot memory for N partitions of S bytes: 192 MiB for kernel, agent and file cache of the start, 24 MiB per partition for a
- * container's kernel memory (page tables of S bytes 1/512, stacks, sockets, cgroup), and 1/64 of all hot-plugged memory for its
- * memory map; rounded up to 64 MiB.
- */
-uint64_t vm_base_bytes(unsigned int partitions, uint64_t partition_bytes, uint64_t shared_bytes);
-
 #endif

@@ -34,6 +34,7 @@ DEBUG_SLOWER = 4
 SPLAT = re.compile(
     r"WARNING:|BUG[: ]|Oops|INFO: (task|rcu|trying|lockdep)|possible (circular|recursive)|general protection|kernel BUG at|"
     r"Huh VM_FAULT_OOM|Kernel panic|bad page state|UBSAN|refcount_t|leaked|refused as wrong|no more memory is plugged|"
+    r"page allocation failure|vmemmap alloc failure|vmalloc error|percpu: allocation failed|"
     r"ODEBUG|(?<!hardware )memory corruption|list_(add|del) corruption|cannot create duplicate filename|Object already free|Voluntary context switch"
 )
 KTAP = re.compile(r"\[ *\d+\.\d+\] ( *)(?:(not ok|ok) \d+ (\S+)(.*)|1\.\.(\d+)|# Subtest: (\S+))$")
@@ -48,7 +49,8 @@ class Variant:
                  size=PARTITION, count=PARTITIONS, reboot=False, second_node_mib=0, slow=False):
         """disk: a disk with one file of so many MiB of random bytes, or "boot" for one with the kernel and the initramfs. on_debug: also
         on a debug kernel. must_fail: words of the failure that this boot must have. allowed: splats that it may have.
-        second_node_mib: memory of a second NUMA node, beside memory_mib of the first; slow: it is slower, by the firmware's HMAT."""
+        memory_mib: None is what vm_base_bytes() says. second_node_mib: memory of a second NUMA node, beside memory_mib of the first;
+        slow: it is slower, by the firmware's HMAT."""
         self.cmdline, self.expected, self.suites, self.memory_mib = cmdline, expected, suites, memory_mib
         self.qemu, self.block, self.needs, self.seconds = list(qemu), block, needs, seconds
         self.backend, self.disk, self.on_debug, self.must_fail, self.allowed = backend, disk, on_debug, must_fail, allowed
@@ -76,7 +78,7 @@ MEMFD = "memory-backend-memfd"
 # A disk whose reads the guest can have held up.
 SLOW_DISK = ("-drive", "if=none,id=null,driver=null-co,size=64M,read-zeroes=on", "-device", "virtio-blk-pci,drive=null")
 # Claims, drains, where memory comes from, what holds it, what is full: for kernels that treat every page in a way of their own.
-BROAD = "claim,drain,placement,processes,huge,remote,holders,late-tasks,full,reclaim,waiting"
+BROAD = "claim,drain,placement,processes,huge,remote,holders,late-tasks,full,full-exits,reclaim,waiting"
 VARIANTS = {
     "partitions": Variant(LAYOUT, WITH, "claim,drain"),
     "placement": Variant(LAYOUT, WITH, "placement,processes,huge,remote,outside", seconds=900),
@@ -92,7 +94,7 @@ VARIANTS = {
                        needs=("PROC_KCORE", "IDLE_PAGE_TRACKING", "DAMON_PADDR", "DAMON_SYSFS", "HUGETLBFS", "GUP_TEST")),
     "shared": Variant(LAYOUT, WITH, "shared", disk=320),
     "hostile": Variant(LAYOUT, WITH, "holders,late-tasks,poison", needs=("MEMORY_FAILURE",), qemu=SLOW_DISK, seconds=900),
-    "full": Variant(LAYOUT + " psi=1", WITH, "full,reclaim"),
+    "full": Variant(LAYOUT + " psi=1", WITH, "full,full-exits,reclaim"),
     "stress": Variant(LAYOUT, WITH, "stress", seconds=600),
     "check": Variant(LAYOUT, WITH, "check", needs=("SQUEEZY_DEBUG",)),
     "faults": Variant(LAYOUT, WITH, "faults", needs=("FAILSLAB", "FAIL_PAGE_ALLOC", "MEMORY_NOTIFIER_ERROR_INJECT"),
@@ -115,9 +117,15 @@ VARIANTS = {
     # tried there and not waited for.
     "maps-lock": Variant("squeezy=4x256M", "partitions of 256 MiB", "maps-lock", size=256 * MIB, on_debug=False),
     "maps-online": Variant("squeezy=3x256M memhp_default_state=online", "partitions of 256 MiB", "maps", size=256 * MIB, count=3, seconds=900),
-    "maps-fail": Variant("squeezy=3x256M", "partitions of 256 MiB", "maps-fail", size=256 * MIB, count=3, needs=("MEMORY_NOTIFIER_ERROR_INJECT",)),
-    "maps-fail-plugged": Variant(LAYOUT + " init_on_free=1", WITH, "maps-fail,claim", needs=("MEMORY_NOTIFIER_ERROR_INJECT",)),
+    "maps-fail": Variant("squeezy=3x256M", "partitions of 256 MiB", "maps-fail", size=256 * MIB, count=3, needs=("MEMORY_NOTIFIER_ERROR_INJECT",),
+                         allowed=("vmemmap alloc failure",)),
+    "maps-fail-plugged": Variant(LAYOUT + " init_on_free=1", WITH, "maps-fail,claim", needs=("MEMORY_NOTIFIER_ERROR_INJECT",),
+                                 allowed=("vmemmap alloc failure",)),
     "maps-room": Variant("squeezy=2x32G", "no memory map (error -12)", "maps-room", size=32768 * MIB, count=2),
+    # With the boot memory that the runtime gives such a VM. Few and large partitions: most of it is maps.
+    "base-16": Variant("squeezy=16x1G", "partitions of 1024 MiB", "base", size=1024 * MIB, count=16, memory_mib=None, seconds=900, on_debug=False),
+    "base-64": Variant("squeezy=64x128M", WITH, "base", count=64, memory_mib=None, seconds=900, on_debug=False),
+    "base-126": Variant("squeezy=126x128M", WITH, "base", count=126, memory_mib=None, seconds=900, on_debug=False),
     "driver": Variant(LAYOUT, WITH, "driver", seconds=900),
     "driver-4m": Variant(LAYOUT, "device blocks of 4096 KiB", "driver", block="4M", seconds=900),
     "driver-64m": Variant(LAYOUT, "device blocks of 65536 KiB", "driver", block="64M", seconds=900),
@@ -231,6 +239,18 @@ def virtio_mem(variant):
     ]
 
 
+def vm_base_mib(variant):
+    """What the runtime's vm_base_bytes() says for these partitions."""
+    source = f"""#include <stdio.h>
+#include "vm/normal-memory.h"
+int main(void) {{ printf("%llu", (unsigned long long)vm_base_bytes({variant.count}, {variant.size}ull, {SHARED}ull) >> 20); }}"""
+    with tempfile.TemporaryDirectory() as folder:
+        program = os.path.join(folder, "base")
+        subprocess.run(["gcc", "-I", os.path.join(TOP, "src"), "-o", program, os.path.join(TOP, "src", "vm", "normal-memory.c"), "-x", "c", "-"],
+                       input=source, text=True, check=True, timeout=60)
+        return int(subprocess.run([program], stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout)
+
+
 def speeds():
     """HMAT: the second node has ten times the latency and a tenth of the bandwidth."""
     command = []
@@ -246,7 +266,7 @@ def qemu_command(kernel, initramfs, variant, qmp, append):
     region, second = variant.region, variant.second_node_mib
     kasan = has_options(kernel, ["KASAN"])
     # KASAN's shadow is an eighth of all memory, what it keeps of freed objects comes on top.
-    memory_mib = variant.memory_mib * (2 if kasan else 1)
+    memory_mib = (variant.memory_mib or vm_base_mib(variant)) * (2 if kasan else 1)
     # What free memory may lack when all is given back: KASAN keeps up to a 32nd of it.
     slack_kib = 32768 if kasan else 8192
     if kasan:

@@ -30,6 +30,11 @@ void wait_asleep(pid_t pid)
 	CHECK_MSG(wait_until(is_asleep, &w, 20000), "process %d does not pause", pid);
 }
 
+bool is_blocked(pid_t pid)
+{
+	return is_asleep(&(struct wanted_sleep){ pid, 'D' });
+}
+
 void wait_blocked(pid_t pid)
 {
 	struct wanted_sleep w = { pid, 'D' };

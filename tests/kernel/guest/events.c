@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Tracepoints, read back from tracefs. On one CPU: the emulator does not survive a kernel that patches its text on several. */
+#include "remote.h"
 #include "suite.h"
 
 #include <fcntl.h>
@@ -146,8 +147,25 @@ static void test_waits_and_refusals(void)
 	free(text);
 }
 
+/* A page that nobody pays for. */
+static void test_charges(void)
+{
+	char refused[96], *text;
+
+	populate(1);
+	claim_new("a");
+	start_trace();
+	CHECK(run_in("a", copy_into_file, NULL) == 0);
+	text = end_trace();
+	snprintf(refused, sizeof(refused), "squeezy_charge: partition=0 cgroup=%lu charged=0\n", inode_of("a"));
+	find(text, refused);
+	free(text);
+	cg_end("a");
+}
+
 const struct test event_tests[] = {
 	{ "tracepoints tell a partition's life", test_life },
 	{ "tracepoints tell of waits and refused migrations", test_waits_and_refusals },
+	{ "a tracepoint tells of a refused charge", test_charges },
 	{ NULL, NULL }
 };

@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #define THREADS 8
-#define OWN_STAT "/sys/fs/cgroup/a/memory.squeezy.stat"
 
 /* A life elsewhere, which has to go on: rounds of touching fresh memory. */
 static _Atomic unsigned long *rounds;
@@ -253,57 +252,6 @@ static void test_frozen(void)
 	CHECK_MSG(wait_until(node0_has, &had, 20000), "%lu KiB, not %lu", node_kb(0, "MemFree"), had);
 }
 
-/* Fills the partition to the last page, then lets the kernel write to a droppable page, for which nobody is killed. */
-static void droppable_when_full(void *arg)
-{
-	const size_t most = partition_bytes - 8 * MIB;
-	char *mem = map_anon(partition_bytes), *at = mem + most;
-	char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0);
-	int fds[2];
-
-	CHECK(page != MAP_FAILED && pipe(fds) == 0);
-	touch(mem, most, 1);
-	CHECK(write(fds[1], mem, PAGE) == (ssize_t)PAGE);
-	while (flat_key(OWN_STAT, "free") || flat_key(OWN_STAT, "per_cpu")) {
-		CHECK(at < mem + partition_bytes);
-		*at = 1;
-		at += PAGE;
-	}
-	*(volatile bool *)arg = true;
-	CHECK_MSG(false, "read() is answered %zd", read(fds[0], page, PAGE));
-}
-
-static bool is_set(void *flag)
-{
-	return *(volatile bool *)flag;
-}
-
-static bool full_thrice(void *before)
-{
-	return counter("partition_full") >= *(uint64_t *)before + 3;
-}
-
-static void test_droppable(void)
-{
-	bool *full = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	uint64_t kills = counter("oom_kills"), met;
-	pid_t pid;
-
-	CHECK(full != MAP_FAILED);
-	populate(1);
-	claim_new("a");
-	met = counter("partition_full");
-	pid = start_in("a", droppable_when_full, full);
-	CHECK(wait_until(is_set, full, 60000));
-	/* It tries again and again. */
-	CHECK(wait_until(full_thrice, &met, 20000));
-	CHECK(kill(pid, SIGKILL) == 0);
-	CHECK(was_killed(wait_for(pid)));
-	CHECK(counter("oom_kills") == kills);
-	cg_end("a");
-	munmap(full, PAGE);
-}
-
 static void protected_holder(void *arg)
 {
 	set_oom_score("-1000");
@@ -502,7 +450,6 @@ const struct test full_tests[] = {
 	{ "a full partition kills below its claimant only", test_nested },
 	{ "many threads at a full partition: one kill", test_threads },
 	{ "a full partition of frozen tasks", test_frozen },
-	{ "who writes to a droppable page in a system call can be killed", test_droppable },
 	{ "a remote writer at a full partition gets an error", test_remote_unkillable },
 	{ "userfaultfd at a full partition gets an error", test_userfaultfd },
 	{ "no free 2 MiB: small pages, no kill", test_huge_fallback },

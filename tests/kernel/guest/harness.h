@@ -116,6 +116,7 @@ int wait_for(pid_t pid);
 void run_claimed(void (*fn)(void *nid));
 /* Waits until a child has come to its pause(), or hangs in a claim (killable, which Linux shows as D). */
 void wait_asleep(pid_t pid);
+bool is_blocked(pid_t pid);
 void wait_blocked(pid_t pid);
 
 /* Anonymous memory, and on which node a page of it lies (-errno if not there). */

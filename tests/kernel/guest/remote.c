@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Pages that somebody else or the kernel makes for a process: remote writes, pins, userfaultfd. */
 #include "pages.h"
+#include "remote.h"
 #include "suite.h"
 #include "uring.h"
 
@@ -232,11 +233,7 @@ static void wait_fault(int fd)
 	CHECK(read(fd, &msg, sizeof(msg)) == (ssize_t)sizeof(msg) && msg.event == UFFD_EVENT_PAGEFAULT);
 }
 
-/*
- * A copy whose source is missing sleeps with a page of the partition in its hand. When a file is mapped in the target's place meanwhile,
- * that page must not become the file's.
- */
-static void user_faults_turned(void *nid)
+void copy_into_file(void *unused)
 {
 	char *mem = map_anon(PAGE), *source = map_anon(PAGE), *there = map_anon(PAGE);
 	int fd = userfaultfd_for(mem, PAGE), source_fd = userfaultfd_for(source, PAGE);
@@ -342,7 +339,7 @@ INSIDE(fixed_buffers)
 INSIDE(fixed_huge_buffers)
 INSIDE(system_calls)
 INSIDE(user_faults)
-INSIDE(user_faults_turned)
+INSIDE(copy_into_file)
 INSIDE(user_moves)
 
 const struct test remote_tests[] = {
@@ -352,7 +349,7 @@ const struct test remote_tests[] = {
 	{ "fixed buffers of huge pages", test_fixed_huge_buffers },
 	{ "read and vmsplice", test_system_calls },
 	{ "userfaultfd: copy and zeropage", test_user_faults },
-	{ "userfaultfd: a copy whose target becomes a file's", test_user_faults_turned },
+	{ "userfaultfd: a copy whose target becomes a file's", test_copy_into_file },
 	{ "userfaultfd: move", test_user_moves },
 	{ "userfaultfd with a monitor outside", test_remote_user_faults },
 	{ NULL, NULL }
