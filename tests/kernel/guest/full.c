@@ -225,7 +225,7 @@ static bool node0_has(void *kib)
 
 /*
  * A member that was frozen before it knew dies all the same, and the writer comes back: with an error, or because a memory without
- * a process is nobody's, and normal memory serves it until the writer has gone.
+ * a process is the writer's, which has no partition: normal memory serves it until the writer has gone.
  */
 static void test_frozen(void)
 {

@@ -82,6 +82,51 @@ static void test_memory_max(void)
 	cg_end("a");
 }
 
+static void read_all(const char *mem, size_t bytes)
+{
+	for (size_t at = 0; at < bytes; at += PAGE)
+		(void)*(volatile const char *)(mem + at);
+}
+
+/* Given up, and read since by two: reclaim thinks them worth keeping, at first. */
+static void free_read_and_fill(void *arg)
+{
+	struct plan *plan = arg;
+	char *freed = map_freed(plan->first), *mem = map_anon(plan->second);
+	int fds[2];
+	char byte;
+	pid_t pid;
+
+	CHECK(pipe(fds) == 0);
+	read_all(freed, plan->first);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (!pid) {
+		read_all(freed, plan->first);
+		if (write(fds[1], "", 1) == 1)
+			for (;;)
+				pause();
+		_exit(1);
+	}
+	CHECK(read(fds[0], &byte, 1) == 1);
+	touch(mem, plan->second, 3);
+	CHECK(pages_elsewhere(mem, plan->second, plan->nid) == 0);
+	CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+}
+
+static void test_memory_max_read(void)
+{
+	struct plan plan = { 40 * MIB, 40 * MIB, 0 };
+
+	populate(1);
+	plan.nid = partition_nid(claim_new("a"));
+	CHECK(cg_write("a", "memory.max", "64M") == 0);
+	CHECK(run_in("a", free_read_and_fill, &plan) == 0);
+	CHECK(cg_event("a", "memory.events", "max") > 0);
+	CHECK(cg_event("a", "memory.events", "oom") == 0);
+	cg_end("a");
+}
+
 static void test_memory_high(void)
 {
 	struct plan plan = { 40 * MIB, 32 * MIB, 0 };
@@ -175,6 +220,7 @@ static void test_others(void)
 const struct test reclaim_tests[] = {
 	{ "MADV_FREE memory goes before anybody is killed", test_full },
 	{ "memory.max reclaims MADV_FREE memory", test_memory_max },
+	{ "memory.max reclaims MADV_FREE memory that was read since", test_memory_max_read },
 	{ "memory.high reclaims MADV_FREE memory", test_memory_high },
 	{ "memory.reclaim reclaims from the partition", test_memory_reclaim },
 	{ "memory.reclaim from above, and memory.min", test_hierarchy },

@@ -15,6 +15,7 @@
  *   straggler.c  drains that are late: LRU batches, reasons, migration
  *   map.c        memory maps (hot-add and removal), on a workqueue of its own
  *   mover.c      the thread that populates and drains to follow the device
+ *   thread.c     makes it
  *   request.c    the request in flight: a run of adjacent partitions
  *   virtio.c     requests to the virtio-mem device
  *   delay.c      for tests: a fault held on its way to a page
@@ -181,20 +182,23 @@ static inline struct squeezy_partition *squeezy_partition_of(int nid)
  * squeezy_mm_nid - node of the partition that backs this address space
  * @mm: the address space
  *
- * The memcg is that of mm->owner: the one its pages are charged to.
+ * The memcg is that of mm->owner: the one its pages are charged to. Without an
+ * owner (all its processes have died, and somebody is still writing to it) it
+ * is that of the writer, who would escape from its partition otherwise.
  *
  * Return: the node, or 0 if there is no claim.
  */
 static inline int squeezy_mm_nid(struct mm_struct *mm)
 {
 	struct task_struct *owner;
-	int nid = 0;
+	int nid;
 
 	rcu_read_lock();
 	owner = rcu_dereference(mm->owner);
+	if (unlikely(!owner))
+		owner = current;
 	/* mem_cgroup_from_task(), without a call: every fault comes here. */
-	if (likely(owner))
-		nid = READ_ONCE(mem_cgroup_from_css(task_css(owner, memory_cgrp_id))->squeezy.nid);
+	nid = READ_ONCE(mem_cgroup_from_css(task_css(owner, memory_cgrp_id))->squeezy.nid);
 	rcu_read_unlock();
 	return nid;
 }
@@ -312,6 +316,9 @@ int squeezy_map_stop(void);
 int squeezy_map_drop_all(void);
 void squeezy_map_resume(void);
 void squeezy_map_balance(void);
+
+/* thread.c */
+struct task_struct *squeezy_create_thread(int (*fn)(void *unused), const char *name);
 
 /* mover.c */
 int squeezy_mover_start(void);

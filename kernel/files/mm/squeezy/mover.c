@@ -532,7 +532,7 @@ int squeezy_mover_start(void)
 	for_each_squeezy_partition(p)
 		p->not_before = jiffies;
 	WRITE_ONCE(device_changed, true);
-	mover = kthread_create(mover_loop, NULL, "squeezy_mover");
+	mover = squeezy_create_thread(mover_loop, "squeezy_mover");
 	if (IS_ERR(mover)) {
 		pr_err("no mover (error %ld): nothing is drained\n", PTR_ERR(mover));
 		return PTR_ERR(mover);

@@ -335,6 +335,11 @@ static int check_device(struct squeezy_device *d, u64 block_size)
 			block_size, squeezy_layout.bytes, d->addr);
 		return -EINVAL;
 	}
+	if (squeezy_layout.bytes / block_size > U32_MAX) {
+		dev_err(&d->vdev->dev, "block size %llu is too small for partitions of %llu\n",
+			block_size, squeezy_layout.bytes);
+		return -EINVAL;
+	}
 	if (d->addr < pluggable.start || d->addr > pluggable.end ||
 	    d->region_size - 1 > pluggable.end - d->addr) {
 		dev_err(&d->vdev->dev, "the region at %#llx is outside the addressable memory\n",
