@@ -67,21 +67,6 @@ static void test_full(void)
 	cg_end("a");
 }
 
-static void test_memory_max(void)
-{
-	struct plan plan = { 40 * MIB, 40 * MIB, 0 };
-	uint64_t full = counter("partition_full");
-
-	populate(1);
-	plan.nid = partition_nid(claim_new("a"));
-	CHECK(cg_write("a", "memory.max", "64M") == 0);
-	CHECK(run_in("a", free_and_fill, &plan) == 0);
-	CHECK(cg_event("a", "memory.events", "max") > 0);
-	CHECK(cg_event("a", "memory.events", "oom") == 0);
-	CHECK(counter("partition_full") == full);
-	cg_end("a");
-}
-
 static void read_all(const char *mem, size_t bytes)
 {
 	for (size_t at = 0; at < bytes; at += PAGE)
@@ -112,6 +97,35 @@ static void free_read_and_fill(void *arg)
 	touch(mem, plan->second, 3);
 	CHECK(pages_elsewhere(mem, plan->second, plan->nid) == 0);
 	CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+}
+
+/* The third scan comes before a kill. */
+static void test_full_read(void)
+{
+	struct plan plan = { partition_bytes / 4 * 3, partition_bytes / 2, 0 };
+	uint64_t full = counter("partition_full"), kills = counter("oom_kills");
+
+	populate(1);
+	plan.nid = partition_nid(claim_new("a"));
+	CHECK(run_in("a", free_read_and_fill, &plan) == 0);
+	CHECK(counter("partition_full") > full);
+	CHECK(counter("oom_kills") == kills);
+	cg_end("a");
+}
+
+static void test_memory_max(void)
+{
+	struct plan plan = { 40 * MIB, 40 * MIB, 0 };
+	uint64_t full = counter("partition_full");
+
+	populate(1);
+	plan.nid = partition_nid(claim_new("a"));
+	CHECK(cg_write("a", "memory.max", "64M") == 0);
+	CHECK(run_in("a", free_and_fill, &plan) == 0);
+	CHECK(cg_event("a", "memory.events", "max") > 0);
+	CHECK(cg_event("a", "memory.events", "oom") == 0);
+	CHECK(counter("partition_full") == full);
+	cg_end("a");
 }
 
 static void test_memory_max_read(void)
@@ -219,6 +233,7 @@ static void test_others(void)
 
 const struct test reclaim_tests[] = {
 	{ "MADV_FREE memory goes before anybody is killed", test_full },
+	{ "MADV_FREE memory that was read since goes before anybody is killed", test_full_read },
 	{ "memory.max reclaims MADV_FREE memory", test_memory_max },
 	{ "memory.max reclaims MADV_FREE memory that was read since", test_memory_max_read },
 	{ "memory.high reclaims MADV_FREE memory", test_memory_high },

@@ -24,6 +24,11 @@
 #define AWAY_TIMEOUT HZ
 /* What counters and per-CPU lists hide, at most, on each CPU. */
 #define AWAY_SLACK_PAGES 256
+/*
+ * Scans before a kill. A page that two have used since it was given up is kept
+ * by the first one, deactivated by the second and freed by the third.
+ */
+#define SCANS 3
 
 /* A fault that waits for room. */
 struct page_waiter {
@@ -52,10 +57,16 @@ static struct folio *take_page(struct page_waiter *w)
  */
 static struct folio *take_leftovers(struct page_waiter *w, struct mem_cgroup *claimant)
 {
+	struct folio *folio = NULL;
+	int i;
+
 	lru_add_drain();
-	squeezy_reclaim(claimant, w->gfp);
-	__squeezy_drain_pages(w->p->zone);
-	return take_page(w);
+	for (i = 0; i < SCANS && !folio && (!i || !squeezy_task_is_dying()); i++) {
+		squeezy_reclaim(claimant, w->gfp);
+		__squeezy_drain_pages(w->p->zone);
+		folio = take_page(w);
+	}
+	return folio;
 }
 
 /* out_of_memory() leaves this behind when an earlier victim is still on its way out. */

@@ -16,19 +16,12 @@
 #include "../internal.h"
 #include "internal.h"
 
-/*
- * A page that was used since it was given up is kept by the first scan,
- * deactivated by the second and freed by the third.
- */
-#define SCANS 3
-
 /* The pages of @memcg itself. memory.low is for pages that are still of use to somebody. */
 static unsigned long reclaim_one(struct mem_cgroup *root, struct mem_cgroup *memcg, gfp_t gfp,
 				 unsigned long nr_wanted)
 {
 	int nid = READ_ONCE(memcg->squeezy.nid);
 	unsigned long nr, scanned, nr_reclaimed = 0;
-	unsigned int in_vain = 0;
 
 	/* Also without a claim: what children are granted is computed from it. */
 	mem_cgroup_calculate_protection(root, memcg);
@@ -43,8 +36,8 @@ static unsigned long reclaim_one(struct mem_cgroup *root, struct mem_cgroup *mem
 	do {
 		nr = mem_cgroup_shrink_node(memcg, gfp, true, NODE_DATA(nid), &scanned);
 		nr_reclaimed += nr;
-		in_vain = nr ? 0 : in_vain + 1;
-	} while (in_vain < SCANS && nr_reclaimed < nr_wanted && !fatal_signal_pending(current));
+	} while (nr && nr_reclaimed < nr_wanted && !mem_cgroup_below_min(root, memcg) &&
+		 !fatal_signal_pending(current));
 	return nr_reclaimed;
 }
 
