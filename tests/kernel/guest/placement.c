@@ -232,7 +232,7 @@ static void test_inherit(void)
 	cg_end("a");
 }
 
-/* cpuset.mems cannot name a partition, and does not keep its owner out of it. */
+/* cpuset.mems with or without the partition changes nothing: it is nowhere effective, and does not keep its owner out. */
 static void test_cpuset(void)
 {
 	char mems[32];

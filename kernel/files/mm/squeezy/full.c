@@ -4,8 +4,8 @@
  *
  * memory.max should act before. Where it did not, the fault does what a
  * charge does at memory.max: it reclaims, has somebody below the claimant
- * killed, and waits until that has made room. Nothing comes from elsewhere,
- * and nobody else is asked to give.
+ * killed, and waits until that has made room. Nothing comes from elsewhere
+ * (but what a killed task needs to end), and nobody else is asked to give.
  */
 #include <linux/gfp.h>
 #include <linux/memcontrol.h>

@@ -92,8 +92,8 @@ enum squeezy_counter {
 	SQUEEZY_MAPS_MADE,
 	SQUEEZY_MAPS_REMOVED,
 	SQUEEZY_MAP_FAILURES,
-	SQUEEZY_CHARGES_REFUSED,	/* a fault that lost the race with a release */
-	SQUEEZY_CHARGES_REDIRECTED,	/* paid by the claimant: the task was moved */
+	SQUEEZY_CHARGES_REFUSED,	/* lost the race with a release, or became a file's */
+	SQUEEZY_CHARGES_REDIRECTED,	/* paid by the claimant: the task was moved, or the mm is dead */
 	SQUEEZY_MIGRATIONS_REFUSED,
 	SQUEEZY_PARTITION_FULL,		/* order-0 faults that met a full partition */
 	SQUEEZY_OOM_KILLS,
