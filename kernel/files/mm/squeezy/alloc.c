@@ -164,7 +164,7 @@ struct mem_cgroup *__squeezy_charge_target(struct folio *folio, int nid,
 
 	if (likely(anon && READ_ONCE(memcg->squeezy.nid) == nid))
 		return memcg;
-	/* Released, the task was moved, or the mm is dead. The page keeps the claim from being another's. */
+	/* Released, moved, or without an owner. The page keeps the claim from being another's. */
 	if (anon)
 		claimant = squeezy_get_claimant(squeezy_partition_of(nid));
 	squeezy_count(claimant ? SQUEEZY_CHARGES_REDIRECTED : SQUEEZY_CHARGES_REFUSED);
