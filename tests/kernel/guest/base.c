@@ -59,7 +59,7 @@ static void test_room(void)
 	CHECK_MSG(free_kib >= need_kib, "%lu KiB are free, not %lu", free_kib, need_kib);
 	for (unsigned int i = 0; i < partition_count; i++) {
 		cg_end(numbered("c", i));
-		CHECK(WTERMSIG(wait_for(pids[i])) == SIGKILL);
+		CHECK(was_killed(wait_for(pids[i])));
 	}
 	free(pids);
 }

@@ -2,6 +2,7 @@
 /* Waiting until a child has come to where a test wants it. */
 #include "harness.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -28,6 +29,11 @@ void wait_asleep(pid_t pid)
 	struct wanted_sleep w = { pid, 'S' };
 
 	CHECK_MSG(wait_until(is_asleep, &w, 20000), "process %d does not pause", pid);
+}
+
+bool was_killed(int status)
+{
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
 bool is_blocked(pid_t pid)

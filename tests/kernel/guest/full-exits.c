@@ -16,11 +16,6 @@
 #define PIPES 8
 #define LEFT_EARLY 3
 
-static bool was_killed(int status)
-{
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-}
-
 /* Fills the partition to the last page, then lets the kernel write to a droppable page, for which nobody is killed. */
 static void droppable_when_full(void *arg)
 {

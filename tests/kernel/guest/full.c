@@ -98,11 +98,6 @@ static void gulp(void *arg)
 	touch(map_anon(2 * partition_bytes), 2 * partition_bytes, 1);
 }
 
-static bool was_killed(int status)
-{
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-}
-
 /* The counters say "oom", not "max": memory.max has never been reached. */
 static void test_events(void)
 {

@@ -112,6 +112,7 @@ pid_t start_in(const char *cgroup, void (*fn)(void *arg), void *arg);
 /* The same for a child that stops itself (SIGSTOP); returns when it has. */
 pid_t start_stopped(const char *cgroup, void (*fn)(void *arg), void *arg);
 int wait_for(pid_t pid);
+bool was_killed(int status);
 /* Runs fn in a child inside the new cgroup "a", which claims a partition; *nid is the partition's node. */
 void run_claimed(void (*fn)(void *nid));
 /* Waits until a child has come to its pause(), or hangs in a claim (killable, which Linux shows as D). */

@@ -53,20 +53,6 @@ static void free_and_fill(void *arg)
 	check_freed(freed, plan->first, plan->first / 8);
 }
 
-static void test_full(void)
-{
-	struct plan plan = { partition_bytes / 4 * 3, partition_bytes / 2, 0 };
-	uint64_t full = counter("partition_full"), kills = counter("oom_kills");
-
-	populate(1);
-	plan.nid = partition_nid(claim_new("a"));
-	CHECK(run_in("a", free_and_fill, &plan) == 0);
-	CHECK(counter("partition_full") > full);
-	CHECK(counter("oom_kills") == kills);
-	CHECK(cg_event("a", "memory.events", "oom") == 0);
-	cg_end("a");
-}
-
 static void read_all(const char *mem, size_t bytes)
 {
 	for (size_t at = 0; at < bytes; at += PAGE)
@@ -99,21 +85,32 @@ static void free_read_and_fill(void *arg)
 	CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
 }
 
-/* The third scan comes before a kill. */
-static void test_full_read(void)
+static void fill_partition(void (*fn)(void *plan))
 {
 	struct plan plan = { partition_bytes / 4 * 3, partition_bytes / 2, 0 };
 	uint64_t full = counter("partition_full"), kills = counter("oom_kills");
 
 	populate(1);
 	plan.nid = partition_nid(claim_new("a"));
-	CHECK(run_in("a", free_read_and_fill, &plan) == 0);
+	CHECK(run_in("a", fn, &plan) == 0);
 	CHECK(counter("partition_full") > full);
 	CHECK(counter("oom_kills") == kills);
+	CHECK(cg_event("a", "memory.events", "oom") == 0);
 	cg_end("a");
 }
 
-static void test_memory_max(void)
+static void test_full(void)
+{
+	fill_partition(free_and_fill);
+}
+
+/* The third scan comes before a kill. */
+static void test_full_read(void)
+{
+	fill_partition(free_read_and_fill);
+}
+
+static void fill_limit(void (*fn)(void *plan))
 {
 	struct plan plan = { 40 * MIB, 40 * MIB, 0 };
 	uint64_t full = counter("partition_full");
@@ -121,24 +118,21 @@ static void test_memory_max(void)
 	populate(1);
 	plan.nid = partition_nid(claim_new("a"));
 	CHECK(cg_write("a", "memory.max", "64M") == 0);
-	CHECK(run_in("a", free_and_fill, &plan) == 0);
+	CHECK(run_in("a", fn, &plan) == 0);
 	CHECK(cg_event("a", "memory.events", "max") > 0);
 	CHECK(cg_event("a", "memory.events", "oom") == 0);
 	CHECK(counter("partition_full") == full);
 	cg_end("a");
 }
 
+static void test_memory_max(void)
+{
+	fill_limit(free_and_fill);
+}
+
 static void test_memory_max_read(void)
 {
-	struct plan plan = { 40 * MIB, 40 * MIB, 0 };
-
-	populate(1);
-	plan.nid = partition_nid(claim_new("a"));
-	CHECK(cg_write("a", "memory.max", "64M") == 0);
-	CHECK(run_in("a", free_read_and_fill, &plan) == 0);
-	CHECK(cg_event("a", "memory.events", "max") > 0);
-	CHECK(cg_event("a", "memory.events", "oom") == 0);
-	cg_end("a");
+	fill_limit(free_read_and_fill);
 }
 
 static void test_memory_high(void)

@@ -57,15 +57,15 @@ static struct folio *take_page(struct page_waiter *w)
  */
 static struct folio *take_leftovers(struct page_waiter *w, struct mem_cgroup *claimant)
 {
-	struct folio *folio = NULL;
-	int i;
+	unsigned int scans = SCANS;
+	struct folio *folio;
 
 	lru_add_drain();
-	for (i = 0; i < SCANS && !folio && (!i || !squeezy_task_is_dying()); i++) {
+	do {
 		squeezy_reclaim(claimant, w->gfp);
 		__squeezy_drain_pages(w->p->zone);
 		folio = take_page(w);
-	}
+	} while (!folio && --scans && !squeezy_task_is_dying());
 	return folio;
 }
 

@@ -336,7 +336,7 @@ static int check_device(struct squeezy_device *d, u64 block_size)
 		return -EINVAL;
 	}
 	if (squeezy_layout.bytes / block_size > U32_MAX) {
-		dev_err(&d->vdev->dev, "block size %llu is too small for partitions of %llu\n",
+		dev_err(&d->vdev->dev, "block size %llu is too small for partitions of %llu bytes: give the device larger blocks\n",
 			block_size, squeezy_layout.bytes);
 		return -EINVAL;
 	}
