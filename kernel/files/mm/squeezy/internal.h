@@ -93,7 +93,7 @@ enum squeezy_counter {
 	SQUEEZY_MAPS_REMOVED,
 	SQUEEZY_MAP_FAILURES,
 	SQUEEZY_CHARGES_REFUSED,	/* lost the race with a release, or became a file's */
-	SQUEEZY_CHARGES_REDIRECTED,	/* paid by the claimant: the task was moved, or the mm is dead */
+	SQUEEZY_CHARGES_REDIRECTED,	/* paid by the claimant: task moved, or no owner */
 	SQUEEZY_MIGRATIONS_REFUSED,
 	SQUEEZY_PARTITION_FULL,		/* order-0 faults that met a full partition */
 	SQUEEZY_OOM_KILLS,
