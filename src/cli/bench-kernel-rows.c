@@ -198,6 +198,7 @@ static void rows_drains(struct kernel_report *r)
 	reason_row(r, "name=reason", "held", "a drain whose page a pipe holds is told so after");
 	reason_row(r, "name=pinned", "named", "a drain whose pages a ring has pinned is told so after");
 	reason_row(r, "name=left", "parked", "a drain is over, whose pages a process has taken along, after");
+	reason_row(r, "name=failed", "parked", "a drain is over, some of whose pages have failed, after");
 }
 
 static void reclaims_row(struct kernel_report *r, const char *boot, const char *what, bool counted)

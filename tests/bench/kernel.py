@@ -28,6 +28,7 @@ JUDGED = [
     "a drain whose page a pipe holds is told so after",
     "a drain whose pages a ring has pinned is told so after",
     "a drain is over, whose pages a process has taken along, after",
+    "a drain is over, some of whose pages have failed, after",
     "first populate of 512 MiB, and the stock driver's plug",
     "populate of 512 MiB from parked",
     "boot: 64 partitions add",
