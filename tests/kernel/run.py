@@ -4,7 +4,7 @@
 
 The program (tests/kernel/guest) asks for device changes with console lines "@host request BYTES", and for anything else of QMP with
 "@host qmp COMMAND JSON-ARGUMENTS"; we pass them on, and answer the latter with 0, or 1 for an error. "@host ask QUESTION" is answered
-with a number, typed on the guest's console (hostmem.py), and results are "@tap" lines; all of these come through the kernel's log,
+with a number, typed on the guest's console (hostmem.py; "size" is what the device says is plugged), and results are "@tap" lines; all of these come through the kernel's log,
 which never cuts a line in two.
 A kernel warning of any kind fails the variant. Usage: run.py [--kernel BZIMAGE] [--only VARIANT] [--log-dir DIR]
 """
@@ -22,6 +22,7 @@ import threading
 import time
 
 import hostmem
+from splat import SPLAT
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 GUEST = os.path.join(TOP, "tests", "kernel", "guest")
@@ -31,12 +32,6 @@ SHARED = 256 * MIB
 BOOT_SECONDS = 420
 # A debug kernel does more in the same time, and an emulated one has no other time.
 DEBUG_SLOWER = 4
-SPLAT = re.compile(
-    r"WARNING:|BUG[: ]|Oops|INFO: (task|rcu|trying|lockdep)|possible (circular|recursive)|general protection|kernel BUG at|"
-    r"Huh VM_FAULT_OOM|Kernel panic|bad page state|UBSAN|refcount_t|leaked|refused as wrong|no more memory is plugged|"
-    r"page allocation failure|vmemmap alloc failure|vmalloc error|percpu: allocation failed|"
-    r"ODEBUG|(?<!hardware )memory corruption|list_(add|del) corruption|cannot create duplicate filename|Object already free|Voluntary context switch"
-)
 KTAP = re.compile(r"\[ *\d+\.\d+\] ( *)(?:(not ok|ok) \d+ (\S+)(.*)|1\.\.(\d+)|# Subtest: (\S+))$")
 LAYOUT = f"squeezy={PARTITIONS}x{PARTITION // MIB}M"
 
@@ -102,10 +97,10 @@ VARIANTS = {
     "fake-answers": FakeVariant("fakeanswers"),
     "fake-config": FakeVariant("fakeconfig"),
     "fake-fuzz": FakeVariant(f"fakefuzz fuzz={FUZZ}"),
-    "init-on-free": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1 psi=1", WITH, BROAD, qemu=SLOW_DISK, seconds=900),
+    "init-on-free": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1 psi=1", "heap alloc:on, heap free:on", BROAD, qemu=SLOW_DISK, seconds=900),
     "page-poison": Variant(LAYOUT + " page_poison=1 psi=1", WITH, BROAD, qemu=SLOW_DISK, needs=("PAGE_POISONING",), seconds=900),
-    "slub-debug": Variant(LAYOUT + " slub_debug=FZPU psi=1", WITH, BROAD, qemu=SLOW_DISK, needs=("DEBUG_VM", "SLUB_DEBUG"), seconds=900),
-    "page-owner": Variant(LAYOUT + " page_owner=on psi=1", WITH, BROAD, qemu=SLOW_DISK, needs=("PAGE_OWNER",), seconds=900),
+    "slub-debug": Variant(LAYOUT + " slub_debug=FZPU psi=1", WITH, "options," + BROAD, qemu=SLOW_DISK, needs=("DEBUG_VM", "SLUB_DEBUG"), seconds=900),
+    "page-owner": Variant(LAYOUT + " page_owner=on psi=1", WITH, "options," + BROAD, qemu=SLOW_DISK, needs=("PAGE_OWNER",), seconds=900),
     "kmemleak": Variant(LAYOUT + " kmemleak=on", WITH, "claim,drain,holders,late-tasks,poison,controller,leaks", memory_mib=768, qemu=SLOW_DISK,
                         needs=("DEBUG_KMEMLEAK", "MEMORY_FAILURE"), seconds=900),
     "kmemleak-fake": FakeVariant("fakeconfig,fakeanswers,leaks", " kmemleak=on", ("DEBUG_KMEMLEAK",)),
@@ -360,6 +355,10 @@ def run_variant(name, options, initramfs, workdir):
                 proc.stdin.flush()
             elif line.endswith("@host ask boots"):
                 proc.stdin.write(f"{sum('Linux version' in text for text in lines)}\n")
+                proc.stdin.flush()
+            elif line.endswith("@host ask size"):
+                answer = qmp.call("qom-get", path="/machine/peripheral/vm0", property="size")
+                proc.stdin.write(f"{answer['return']}\n")
                 proc.stdin.flush()
             elif match := re.search(r"@host ask (.*)$", line):
                 proc.stdin.write(f"{hostmem.answer(proc.pid, variant.region, variant.size, match[1].split())}\n")

@@ -57,6 +57,7 @@ static void test_drain(void)
 	CHECK(vmstat("pgmigrate_success") == migrated);
 	CHECK(counter("drains") == drains + 1);
 	CHECK(partition_value(1, "managed_bytes") == 0);
+	CHECK(host_ask("size") == partition_bytes);
 	CHECK(partition_value(1, "released_ns") <= partition_value(1, "drained_ns"));
 	CHECK(partition_value(1, "drained_ns") <= partition_value(1, "returned_ns"));
 	CHECK(has_state(0, "claimed"));

@@ -476,6 +476,7 @@ static const struct suite {
 	{ "moving", moving_tests },
 	{ "injected", injected_tests },
 	{ "events", event_tests },
+	{ "options", options_tests },
 	{ "holders", holders_tests },
 	{ "late-tasks", late_tasks_tests },
 	{ "core-dump", core_dump_tests },

@@ -484,6 +484,8 @@ static void test_no_room(void)
 	CHECK(partition_value(0, "plugged_bytes") == 0);
 	CHECK(counter("requests_plug") == 0);
 	CHECK(vmstat("oom_kill") == oom);
+	/* What a host sees of it: it has asked for a partition, and the device has plugged nothing. */
+	CHECK(host_ask("size") == 0);
 	CHECK(cg_make("a") == 0);
 	CHECK(cg_write_nonblock("a", "memory.squeezy", "auto") == -EAGAIN);
 	cg_end("a");

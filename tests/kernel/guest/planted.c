@@ -47,6 +47,9 @@ static void test_check_finds(void)
 	pid = start_in("a", hold, NULL);
 	wait_asleep(pid);
 	expect_found("page", "-page", "in use, but not anonymous");
+	expect_found("anon", "-anon", "charged to nobody");
+	expect_found("file", "-file", "page cache");
+	expect_found("table", "-table", "a page table");
 	expect_found("count", "-count", "NR_FREE_PAGES is not the sum");
 	expect_found("owner", "owner", "charged to a cgroup outside of the claimant");
 	expect_found("nid", "nid", "node ids of cgroups contradict each other");
@@ -54,16 +57,37 @@ static void test_check_finds(void)
 	expect_found("zonelist", "zonelist", "a zonelist has the zone of a partition");
 	expect_found("managed", "-managed", "managed pages do not fit its state");
 	expect_found("pcp", "-pcp", "a per-CPU list is longer or shorter than its count");
+	expect_found("length", "-length", "a free list is not as long as its count");
+	expect_found("cache", "-cache", "its node counts memory of the kernel or of files");
+	expect_found("sections", "sections", "sections are online or offline against its state");
+	wait_state(1, "populated");
+	expect_found("free", "-reference", "a free page is referenced or in a block that is not movable");
 	populate(1);
 	CHECK(has_state(1, "parked"));
-	expect_found("parked", "-parked", "referenced, but parked");
+	expect_found("parked", "-reference", "referenced, but parked");
 	cg_end("a");
 	populate(0);
 	check_pages();
 }
 
+/* Also by a caller in the kernel that names the node; it is what mempolicies come down to. */
+static void test_by_node(void)
+{
+	uint64_t free;
+
+	populate(1);
+	claim_new("a");
+	free = partition_value(0, "free_bytes");
+	CHECK(free > 0);
+	plant("by-node");
+	CHECK(partition_value(0, "free_bytes") == free);
+	cg_end("a");
+	populate(0);
+}
+
 const struct test check_tests[] = {
-	{ "the check of all pages finds pages, counts, an owner, a node and a zonelist that are wrong", test_check_finds },
+	{ "the check of all pages finds pages, counts, lists, an owner, a node and a zonelist that are wrong", test_check_finds },
+	{ "the kernel gets nothing by naming a partition's node", test_by_node },
 	{ NULL, NULL }
 };
 

@@ -54,39 +54,41 @@ static void fill_and_compare(char *mem, size_t bytes, unsigned char value)
 		CHECK((unsigned char)mem[i] == value && (unsigned char)mem[i + PAGE - 1] == value);
 }
 
-static void do_small(uint64_t *rnd)
+static bool do_small(uint64_t *rnd)
 {
 	size_t bytes = (1 + stress_random(rnd, 8)) * MIB;
 	char *mem = map_somewhere(bytes);
 
 	if (!mem)
-		return;
+		return false;
 	fill_and_compare(mem, bytes, (unsigned char)stress_random(rnd, 255) + 1);
 	munmap(mem, bytes);
+	return true;
 }
 
 /* 2 MiB pages where madvise enables them, else 64 KiB; then holes in them. */
-static void do_huge(uint64_t *rnd)
+static bool do_huge(uint64_t *rnd)
 {
 	char *mem = map_somewhere(4 * HUGE);
 
 	if (!mem)
-		return;
+		return false;
 	madvise(mem, 4 * HUGE, MADV_HUGEPAGE);
 	fill_and_compare(mem, 4 * HUGE, (unsigned char)stress_random(rnd, 255) + 1);
 	for (int i = 0; i < 8; i++)
 		madvise(mem + stress_random(rnd, 2000) * PAGE, (1 + stress_random(rnd, 40)) * PAGE, MADV_DONTNEED);
 	munmap(mem, stress_random(rnd, 2) ? 4 * HUGE : HUGE + 16 * PAGE);
+	return true;
 }
 
-static void do_fork(uint64_t *rnd)
+static bool do_fork(uint64_t *rnd)
 {
 	char *mem = map_somewhere(2 * MIB);
 	int status = 0;
 	pid_t pid;
 
 	if (!mem)
-		return;
+		return false;
 	touch(mem, 2 * MIB, 1);
 	pid = fork();
 	if (!pid) {
@@ -99,47 +101,52 @@ static void do_fork(uint64_t *rnd)
 		waitpid(pid, &status, 0);
 	CHECK(!WIFEXITED(status) || !WEXITSTATUS(status));
 	munmap(mem, 2 * MIB);
+	return pid > 0;
 }
 
-static void do_splice(uint64_t *rnd, int pipe_fd)
+static bool do_splice(uint64_t *rnd, int pipe_fd)
 {
 	char *mem = map_somewhere(MIB);
 	struct iovec iov = { mem, (1 + stress_random(rnd, 8)) * PAGE };
+	ssize_t taken;
 
 	if (!mem)
-		return;
+		return false;
 	touch(mem, MIB, 4);
-	/* A full pipe takes nothing, which is as good. */
-	(void)vmsplice(pipe_fd, &iov, 1, SPLICE_F_NONBLOCK);
+	/* A full pipe takes nothing. */
+	taken = vmsplice(pipe_fd, &iov, 1, SPLICE_F_NONBLOCK);
 	munmap(mem, MIB);
+	return taken > 0;
 }
 
 /* A registered buffer pins memory that was never touched before; the ring may outlive the mapping. */
-static void do_ring(uint64_t *rnd)
+static bool do_ring(uint64_t *rnd)
 {
 	struct io_uring_params params = { .flags = 0 };
 	int fd = (int)syscall(SYS_io_uring_setup, 4, &params);
 	char *mem = map_somewhere(MIB);
 	struct iovec iov = { mem, MIB };
+	bool pinned = false;
 
 	if (fd < 0)
-		return;
+		return false;
 	if (mem) {
-		syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, &iov, 1);
+		pinned = !syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, &iov, 1);
 		munmap(mem, MIB);
 	}
 	if (stress_random(rnd, 4))
 		close(fd);
+	return pinned;
 }
 
-static void do_advice(uint64_t *rnd)
+static bool do_advice(uint64_t *rnd)
 {
 	static const int advice[] = { MADV_FREE, MADV_COLLAPSE, MADV_DONTNEED, MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED };
 	char *mem = map_somewhere(2 * HUGE);
 	char *moved;
 
 	if (!mem)
-		return;
+		return false;
 	touch(mem, 2 * HUGE, 5);
 	for (int i = 0; i < 3; i++)
 		madvise(mem, 2 * HUGE, advice[stress_random(rnd, sizeof(advice) / sizeof(advice[0]))]);
@@ -149,22 +156,38 @@ static void do_advice(uint64_t *rnd)
 	if (moved == MAP_FAILED) {
 		/* Behind it are others' mappings. */
 		munmap(mem, 2 * HUGE);
-		return;
+		return true;
 	}
 	touch(moved, HUGE, 6);
 	munmap(moved, 2 * HUGE + MIB);
+	return true;
 }
 
 /* More than the partition holds: somebody inside is killed. */
-static void do_flood(void)
+static bool do_flood(void)
 {
 	size_t bytes = partition_bytes + partition_bytes / 8;
 	char *mem = map_somewhere(bytes);
 
 	if (!mem)
-		return;
+		return false;
 	touch(mem, bytes, 7);
 	munmap(mem, bytes);
+	return true;
+}
+
+/* Whether it was done; the kernel may have had no room, or a limit in the way. */
+static bool do_deed(enum stress_deed deed, uint64_t *rnd, int pipe_fd)
+{
+	switch (deed) {
+	case STRESS_HUGE: return do_huge(rnd);
+	case STRESS_FORKS: return do_fork(rnd);
+	case STRESS_SPLICES: return do_splice(rnd, pipe_fd);
+	case STRESS_RINGS: return do_ring(rnd);
+	case STRESS_ADVICE: return do_advice(rnd);
+	case STRESS_FLOODS: return do_flood();
+	default: return do_small(rnd);
+	}
 }
 
 void stress_work(struct stress_shared *shared, uint64_t *rnd, int pipe_fd)
@@ -179,15 +202,10 @@ void stress_work(struct stress_shared *shared, uint64_t *rnd, int pipe_fd)
 		/* Rare, as they end the instance; but there are some in any run. */
 		if (shared->deeds[STRESS_FLOODS] < FLOODS_MIN || !stress_random(rnd, 300))
 			deed = STRESS_FLOODS;
-		stress_did(shared, deed);
-		switch (deed) {
-		case STRESS_HUGE: do_huge(rnd); break;
-		case STRESS_FORKS: do_fork(rnd); break;
-		case STRESS_SPLICES: do_splice(rnd, pipe_fd); break;
-		case STRESS_RINGS: do_ring(rnd); break;
-		case STRESS_ADVICE: do_advice(rnd); break;
-		case STRESS_FLOODS: do_flood(); break;
-		default: do_small(rnd); break;
-		}
+		/* Whoever floods is killed for it. */
+		if (deed == STRESS_FLOODS)
+			stress_did(shared, deed);
+		if (do_deed(deed, rnd, pipe_fd) && deed != STRESS_FLOODS)
+			stress_did(shared, deed);
 	}
 }

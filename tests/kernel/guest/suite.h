@@ -45,6 +45,7 @@ extern const struct test controller_hidden_tests[];
 extern const struct test moving_tests[];
 extern const struct test injected_tests[];
 extern const struct test event_tests[];
+extern const struct test options_tests[];
 extern const struct test holders_tests[];
 extern const struct test late_tasks_tests[];
 extern const struct test core_dump_tests[];

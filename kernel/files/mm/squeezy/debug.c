@@ -4,7 +4,9 @@
  * planted, which show that check, tests and detectors notice them.
  */
 #include <linux/debugfs.h>
+#include <linux/fs.h>
 #include <linux/gfp.h>
+#include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -17,7 +19,7 @@
 
 /* A page of a partition that is nobody's memory; by the mutex of the file. */
 static struct folio *planted;
-static struct squeezy_partition *referenced;
+static struct page *referenced;
 static DEFINE_MUTEX(plant_mutex);
 
 static int check_show(struct seq_file *m, void *unused)
@@ -62,6 +64,51 @@ static int pull_page(void)
 	return 0;
 }
 
+/* What the check says of the planted page goes by its looks. */
+static int plant_mapped(void *mapping)
+{
+	int rc = plant_page();
+
+	if (!rc)
+		planted->mapping = mapping;
+	return rc;
+}
+
+static int plant_anon(void)
+{
+	return plant_mapped((void *)PAGE_MAPPING_ANON);
+}
+
+static int plant_file(void)
+{
+	static struct address_space nowhere;
+
+	return plant_mapped(&nowhere);
+}
+
+static int pull_mapped(void)
+{
+	if (planted)
+		planted->mapping = NULL;
+	return pull_page();
+}
+
+static int plant_table(void)
+{
+	int rc = plant_page();
+
+	if (!rc)
+		__folio_set_pgtable(planted);
+	return rc;
+}
+
+static int pull_table(void)
+{
+	if (planted)
+		__folio_clear_pgtable(planted);
+	return pull_page();
+}
+
 /* Shifts the count of free pages of a claimed partition. */
 static int plant_count(long pages)
 {
@@ -99,25 +146,76 @@ static int plant_pcp(long pages)
 	return 0;
 }
 
-/* A reference to a page of a parked partition, whose map must be kept (keep_memmap). */
-static int plant_parked(void)
+/* The length of a free list of a claimed partition. */
+static int plant_length(long entries)
 {
-	struct squeezy_partition *p = first_in(SQUEEZY_PARKED);
+	struct squeezy_partition *p = first_claimed();
+
+	if (!p)
+		return -ENOENT;
+	spin_lock_irq(&p->zone->lock);
+	p->zone->free_area[0].nr_free += entries;
+	spin_unlock_irq(&p->zone->lock);
+	return 0;
+}
+
+/* Page cache that a claimed partition's node counts. */
+static int plant_cache(long pages)
+{
+	struct squeezy_partition *p = first_claimed();
+
+	if (!p)
+		return -ENOENT;
+	mod_node_page_state(NODE_DATA(p->nid), NR_FILE_PAGES, pages);
+	return 0;
+}
+
+/* Sections of a claimed partition that readers take for offline; twice: as before. */
+static int plant_sections(void)
+{
+	struct squeezy_partition *p = first_claimed();
+	unsigned long end;
+
+	if (!p)
+		return -ENOENT;
+	end = p->start_pfn + squeezy_layout.pages;
+	if (online_section_nr(pfn_to_section_nr(p->start_pfn)))
+		offline_mem_sections(p->start_pfn, end);
+	else
+		online_mem_sections(p->start_pfn, end);
+	return 0;
+}
+
+static int plant_reference(enum squeezy_state state)
+{
+	struct squeezy_partition *p = first_in(state);
 
 	if (referenced)
 		return -EBUSY;
 	if (!p)
 		return -ENOENT;
-	page_ref_inc(pfn_to_page(p->start_pfn));
-	referenced = p;
+	referenced = pfn_to_page(p->start_pfn);
+	page_ref_inc(referenced);
 	return 0;
 }
 
-static int pull_parked(void)
+/* A reference to a page of a parked partition, whose map must be kept (keep_memmap). */
+static int plant_parked(void)
+{
+	return plant_reference(SQUEEZY_PARKED);
+}
+
+/* The same of a free one, which nobody may claim meanwhile. */
+static int plant_free(void)
+{
+	return plant_reference(SQUEEZY_POPULATED);
+}
+
+static int pull_reference(void)
 {
 	if (!referenced)
 		return -ENOENT;
-	page_ref_dec(pfn_to_page(referenced->start_pfn));
+	page_ref_dec(referenced);
 	referenced = NULL;
 	return 0;
 }
@@ -175,6 +273,35 @@ static int plant_zonelist(void)
 	return 0;
 }
 
+static bool is_of_partition(const void *mem)
+{
+	return mem && squeezy_is_private_node(page_to_nid(virt_to_page(mem)));
+}
+
+/* A page of this node by name, and memory of the kernel as near to it as can be. */
+static bool node_serves(int nid)
+{
+	struct page *page = alloc_pages_node(nid, GFP_HIGHUSER_MOVABLE | __GFP_THISNODE |
+					     __GFP_NOWARN, 0);
+	void *near = kmalloc_node(64, GFP_KERNEL, nid);
+	bool serves = page || is_of_partition(near);
+
+	kfree(near);
+	if (page)
+		__free_page(page);
+	return serves;
+}
+
+/* No mistake, but what a driver may ask for: a claimed partition serves nobody by the number of its node. */
+static int ask_by_node(void)
+{
+	struct squeezy_partition *p = first_claimed();
+
+	if (!p)
+		return -ENOENT;
+	return node_serves(p->nid) ? -EEXIST : 0;
+}
+
 /* Lost on purpose: kmemleak has to find it. */
 static int plant_leak(void)
 {
@@ -203,17 +330,30 @@ static int plant(const char *what)
 	} mistakes[] = {
 		{ "page", .once = plant_page },
 		{ "-page", .once = pull_page },
+		{ "anon", .once = plant_anon },
+		{ "-anon", .once = pull_mapped },
+		{ "file", .once = plant_file },
+		{ "-file", .once = pull_mapped },
+		{ "table", .once = plant_table },
+		{ "-table", .once = pull_table },
 		{ "count", .shift = plant_count, .by = 1 },
 		{ "-count", .shift = plant_count, .by = -1 },
 		{ "managed", .shift = plant_managed, .by = 1 },
 		{ "-managed", .shift = plant_managed, .by = -1 },
 		{ "pcp", .shift = plant_pcp, .by = -1 },
 		{ "-pcp", .shift = plant_pcp, .by = 1 },
+		{ "length", .shift = plant_length, .by = 1 },
+		{ "-length", .shift = plant_length, .by = -1 },
+		{ "cache", .shift = plant_cache, .by = 1 },
+		{ "-cache", .shift = plant_cache, .by = -1 },
+		{ "sections", .once = plant_sections },
 		{ "parked", .once = plant_parked },
-		{ "-parked", .once = pull_parked },
+		{ "free", .once = plant_free },
+		{ "-reference", .once = pull_reference },
 		{ "owner", .once = plant_owner },
 		{ "nid", .once = plant_nid },
 		{ "zonelist", .once = plant_zonelist },
+		{ "by-node", .once = ask_by_node },
 		{ "leak", .once = plant_leak },
 		{ "warning", .once = plant_warning },
 	};
