@@ -73,10 +73,10 @@ MEMFD = "memory-backend-memfd"
 # A disk whose reads the guest can have held up.
 SLOW_DISK = ("-drive", "if=none,id=null,driver=null-co,size=64M,read-zeroes=on", "-device", "virtio-blk-pci,drive=null")
 # Claims, drains, where memory comes from, what holds it, what is full: for kernels that treat every page in a way of their own.
-BROAD = "claim,drain,placement,processes,huge,remote,holders,late-tasks,full,full-exits,reclaim,waiting"
+BROAD = "claim,drain,placement,processes,huge,remote,nobodys,holders,late-tasks,full,full-exits,reclaim,waiting"
 VARIANTS = {
     "partitions": Variant(LAYOUT, WITH, "claim,drain"),
-    "placement": Variant(LAYOUT, WITH, "placement,processes,huge,remote,outside", seconds=900),
+    "placement": Variant(LAYOUT, WITH, "placement,processes,huge,remote,nobodys,outside", seconds=900),
     "exclusion": Variant(LAYOUT, WITH, "exclusion", seconds=900),
     # Partitions behind a second node of the firmware's, which there is then to migrate to; slower than the first, also to demote to.
     "two-nodes": Variant(LAYOUT, "on nodes 2 to 5", "exclusion,claim,drain", second_node_mib=256, seconds=900),

@@ -443,6 +443,7 @@ static const struct suite {
 	{ "processes", processes_tests },
 	{ "huge", huge_tests },
 	{ "remote", remote_tests },
+	{ "nobodys", nobodys_tests },
 	{ "outside", outside_tests },
 	{ "exclusion", exclusion_tests },
 	{ "secrecy", secrecy_tests },

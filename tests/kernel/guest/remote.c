@@ -26,7 +26,6 @@
 #define MIB (1ul << 20)
 #define PAGE 4096ul
 #define FAULT_TIMEOUT_MS 120000
-#define OWN_STAT "/sys/fs/cgroup/a/memory.squeezy.stat"
 
 static void all_here(const char *mem, size_t bytes, void *nid)
 {
@@ -71,7 +70,7 @@ static void test_remote_write(void)
 	munmap(source, MIB);
 }
 
-static int open_mem(pid_t pid)
+int open_mem(pid_t pid)
 {
 	char path[64];
 	int fd;
@@ -119,7 +118,7 @@ static void register_missing(int fd, void *mem, size_t bytes)
 	CHECK(ioctl(fd, UFFDIO_REGISTER, &reg) == 0);
 }
 
-static int userfaultfd_with(void *mem, size_t bytes, uint64_t features)
+int userfaultfd_with(void *mem, size_t bytes, uint64_t features)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = features };
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
@@ -130,13 +129,12 @@ static int userfaultfd_with(void *mem, size_t bytes, uint64_t features)
 	return fd;
 }
 
-static int userfaultfd_for(void *mem, size_t bytes)
+int userfaultfd_for(void *mem, size_t bytes)
 {
 	return userfaultfd_with(mem, bytes, 0);
 }
 
-/* Returns when a fault has been told. */
-static void wait_fault(int fd)
+void wait_fault(int fd)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 	struct uffd_msg msg;
@@ -144,66 +142,6 @@ static void wait_fault(int fd)
 	CHECK(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
 	CHECK(poll(&poll_fd, 1, FAULT_TIMEOUT_MS) == 1);
 	CHECK(read(fd, &msg, sizeof(msg)) == (ssize_t)sizeof(msg) && msg.event == UFFD_EVENT_PAGEFAULT);
-}
-
-/*
- * A write to /proc/PID/mem that is under way when PID dies goes on in an address space without an owner. Its pages are the writer's: of
- * its partition, and charged. The write stops twice, where the source's pages are missing: once for the death, once to be looked at.
- */
-#define DEAD_BYTES (8 * MIB)
-
-struct late_write {
-	int fd;
-	char *to, *from;
-	ssize_t done;
-};
-
-static void *write_late(void *arg)
-{
-	struct late_write *late = arg;
-
-	late->done = pwrite(late->fd, late->from, DEAD_BYTES, (off_t)late->to);
-	return NULL;
-}
-
-static void give_zeroes(int fd, char *page)
-{
-	struct uffdio_zeropage zero = { { (uint64_t)page, PAGE }, 0, 0 };
-
-	CHECK(ioctl(fd, UFFDIO_ZEROPAGE, &zero) == 0);
-}
-
-static void write_to_the_dead(void *nid)
-{
-	struct late_write late = { .to = map_anon(DEAD_BYTES), .from = map_anon(DEAD_BYTES) };
-	char *second = late.from + PAGE, *last = late.from + DEAD_BYTES - PAGE;
-	int death, end;
-	uint64_t free_bytes, redirected = counter("charges_redirected");
-	pthread_t thread;
-	pid_t pid;
-
-	CHECK(madvise(late.to, DEAD_BYTES, MADV_NOHUGEPAGE) == 0 && madvise(late.from, DEAD_BYTES, MADV_NOHUGEPAGE) == 0);
-	touch(late.from, PAGE, 1);
-	touch(late.from + 2 * PAGE, DEAD_BYTES - 3 * PAGE, 1);
-	death = userfaultfd_for(second, PAGE);
-	end = userfaultfd_for(last, PAGE);
-	pid = start_in(NULL, sleeper, NULL);
-	late.fd = open_mem(pid);
-	CHECK(pthread_create(&thread, NULL, write_late, &late) == 0);
-	wait_fault(death);
-	CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
-	free_bytes = flat_key(OWN_STAT, "free");
-	give_zeroes(death, second);
-	wait_fault(end);
-	CHECK_MSG(flat_key(OWN_STAT, "free") + DEAD_BYTES <= free_bytes + MIB, "%lu bytes were free, now %lu", free_bytes,
-		  flat_key(OWN_STAT, "free"));
-	CHECK(counter("charges_redirected") >= redirected + DEAD_BYTES / PAGE - 2);
-	give_zeroes(end, last);
-	CHECK(pthread_join(thread, NULL) == 0);
-	CHECK(late.done == (ssize_t)DEAD_BYTES);
-	close(late.fd);
-	close(death);
-	close(end);
 }
 
 /* Pinned for long: pages that were there stay where they are, pages that were not come from the partition. */
@@ -267,7 +205,7 @@ static void system_calls(void *nid)
 	close(fds[1]);
 }
 
-static void copy_pages(int fd, void *to, const void *from, size_t bytes)
+void copy_pages(int fd, void *to, const void *from, size_t bytes)
 {
 	struct uffdio_copy copy = { .dst = (uint64_t)to, .src = (uint64_t)from, .len = bytes };
 
@@ -404,7 +342,6 @@ static void test_remote_user_faults(void)
 	munmap(r.mem, MIB);
 }
 
-INSIDE(write_to_the_dead)
 INSIDE(fixed_buffers)
 INSIDE(fixed_huge_buffers)
 INSIDE(system_calls)
@@ -415,7 +352,6 @@ INSIDE(user_moves)
 const struct test remote_tests[] = {
 	{ "process_vm_writev", test_remote_write },
 	{ "ptrace and /proc/PID/mem", test_ptrace },
-	{ "/proc/PID/mem of a process that dies meanwhile", test_write_to_the_dead },
 	{ "io_uring's fixed buffers stay, touched before or not", test_fixed_buffers },
 	{ "fixed buffers of huge pages", test_fixed_huge_buffers },
 	{ "read and vmsplice", test_system_calls },

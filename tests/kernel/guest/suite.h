@@ -12,6 +12,7 @@ extern const struct test placement_tests[];
 extern const struct test processes_tests[];
 extern const struct test huge_tests[];
 extern const struct test remote_tests[];
+extern const struct test nobodys_tests[];
 extern const struct test outside_tests[];
 extern const struct test exclusion_tests[];
 extern const struct test secrecy_tests[];

@@ -116,12 +116,23 @@ struct folio *__squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *v
 	return folio;
 }
 
+static bool is_nobodys(struct mm_struct *mm)
+{
+	bool nobodys;
+
+	rcu_read_lock();
+	nobodys = !squeezy_mm_owner(mm);
+	rcu_read_unlock();
+	return nobodys;
+}
+
 /*
  * khugepaged and MADV_COLLAPSE, anonymous and file memory alike. Pages of a
  * partition are anonymous, so one among the sources settles what this is.
  * Without one it may be a file or shmem: those must not enter a partition,
  * and an anonymous range that predates the claim must not be copied to normal
- * memory either. Both are refused for a claiming owner.
+ * memory either. Both are refused for a claiming owner; and anything in memory
+ * that is nobody's, as khugepaged has no claim and nobody would pay.
  */
 bool __squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm, const u32 *node_load,
 			      struct folio **ret_folio)
@@ -132,6 +143,7 @@ bool __squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm, const u32 *node_l
 
 	for (nid = squeezy_first_nid; nid < squeezy_first_nid + (int)squeezy_nr_nodes; nid++)
 		foreign |= nid != own && node_load[nid];
+	foreign |= is_nobodys(mm);
 	if (!own && !foreign)
 		return false;
 	*ret_folio = NULL;
@@ -155,24 +167,44 @@ static bool becomes_shmem(struct folio *folio)
 	return folio_test_locked(folio);
 }
 
+/* Who fills memory that is nobody's, if it is the partition of its cgroup that serves it. */
+static struct mem_cgroup *get_writer(int nid)
+{
+	struct mem_cgroup *memcg;
+
+	rcu_read_lock();
+	memcg = mem_cgroup_from_task(current);
+	if (READ_ONCE(memcg->squeezy.nid) != nid || !css_tryget(&memcg->css))
+		memcg = NULL;
+	rcu_read_unlock();
+	return memcg;
+}
+
+static struct mem_cgroup *get_payer(struct mem_cgroup *memcg, int nid)
+{
+	struct mem_cgroup *payer = mem_cgroup_is_root(memcg) ? get_writer(nid) : NULL;
+
+	return payer ?: squeezy_get_claimant(squeezy_partition_of(nid));
+}
+
 /* The reference that comes with memcg goes to what is returned, unless that is NULL. */
 struct mem_cgroup *__squeezy_charge_target(struct folio *folio, int nid,
 					   struct mem_cgroup *memcg)
 {
-	struct mem_cgroup *claimant = NULL;
+	struct mem_cgroup *payer = NULL;
 	bool anon = !becomes_shmem(folio);
 
 	if (likely(anon && READ_ONCE(memcg->squeezy.nid) == nid))
 		return memcg;
 	/* Released, moved, or without an owner. The page keeps the claim from being another's. */
 	if (anon)
-		claimant = squeezy_get_claimant(squeezy_partition_of(nid));
-	squeezy_count(claimant ? SQUEEZY_CHARGES_REDIRECTED : SQUEEZY_CHARGES_REFUSED);
+		payer = get_payer(memcg, nid);
+	squeezy_count(payer ? SQUEEZY_CHARGES_REDIRECTED : SQUEEZY_CHARGES_REFUSED);
 	trace_squeezy_charge(squeezy_partition_of(nid)->id, squeezy_cgroup_id(memcg),
-			     claimant ? squeezy_cgroup_id(claimant) : 0);
-	if (claimant)
+			     payer ? squeezy_cgroup_id(payer) : 0);
+	if (payer)
 		css_put(&memcg->css);
-	return claimant;
+	return payer;
 }
 
 bool __squeezy_migration_refused(struct folio *src, struct folio *dst,

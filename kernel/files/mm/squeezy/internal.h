@@ -33,6 +33,7 @@
 #include <linux/memcontrol.h>
 #include <linux/mm_types.h>
 #include <linux/mmzone.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <linux/squeezy.h>
@@ -179,12 +180,28 @@ static inline struct squeezy_partition *squeezy_partition_of(int nid)
 }
 
 /**
+ * squeezy_mm_owner - whose cgroup this address space belongs to
+ * @mm: the address space
+ *
+ * Under RCU. Nobody's is one whose processes have all died, and one whose owner
+ * is not born yet: until its fork() is nearly over it is in the root cgroup. Its
+ * state is read before its cgroup, and changes after that.
+ *
+ * Return: the task, or NULL.
+ */
+static inline struct task_struct *squeezy_mm_owner(struct mm_struct *mm)
+{
+	struct task_struct *owner = rcu_dereference(mm->owner);
+
+	return likely(owner && READ_ONCE(owner->__state) != TASK_NEW) ? owner : NULL;
+}
+
+/**
  * squeezy_mm_nid - node of the partition that backs this address space
  * @mm: the address space
  *
- * The memcg is that of mm->owner: the one its pages are charged to. Without an
- * owner (all its processes have died, and somebody is still writing to it) it
- * is that of the writer, who would escape from its partition otherwise.
+ * The memcg is that of its owner: the one its pages are charged to. What is
+ * nobody's is the writer's, who would escape from its partition otherwise.
  *
  * Return: the node, or 0 if there is no claim.
  */
@@ -194,7 +211,7 @@ static inline int squeezy_mm_nid(struct mm_struct *mm)
 	int nid;
 
 	rcu_read_lock();
-	owner = rcu_dereference(mm->owner);
+	owner = squeezy_mm_owner(mm);
 	if (unlikely(!owner))
 		owner = current;
 	/* mem_cgroup_from_task(), without a call: every fault comes here. */
@@ -342,7 +359,7 @@ void squeezy_device_refresh(void);
 #ifdef CONFIG_SQUEEZY_FAKE_DEVICE
 extern u32 squeezy_answer_timeout_ms;
 #endif
-u64 squeezy_device_requested(void);
+unsigned int squeezy_device_wanted(void);
 bool squeezy_device_usable(u64 end);
 bool squeezy_device_alive(void);
 bool squeezy_device_unclean(void);

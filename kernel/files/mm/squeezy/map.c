@@ -42,6 +42,8 @@ unsigned int squeezy_prepare_memmap;
 
 /* All maps are to go: the next device has other addresses. */
 static bool drop_all;
+/* None is begun: squeezy_mover_take_back() puts partitions in order. By squeezy_lock. */
+static bool stopped;
 static struct workqueue_struct *map_wq;
 static void map_work(struct work_struct *work);
 static DECLARE_DELAYED_WORK(mapper, map_work);
@@ -324,14 +326,14 @@ static struct squeezy_partition *grab(enum squeezy_state *ret_state)
 	struct squeezy_partition *p;
 
 	spin_lock(&squeezy_lock);
-	p = next_to_map();
+	p = stopped ? NULL : next_to_map();
 	if (p) {
 		p->fresh_map = is_wanted(p);
 		p->map_failed = false;
 		squeezy_set_state(p, SQUEEZY_MAPPING);
 		*ret_state = SQUEEZY_ABSENT;
 	} else {
-		p = next_to_unmap();
+		p = stopped ? NULL : next_to_unmap();
 		*ret_state = p ? p->state : SQUEEZY_ABSENT;
 		if (*ret_state == SQUEEZY_PARKED)
 			squeezy_set_state(p, SQUEEZY_UNMAPPING);
@@ -386,8 +388,16 @@ void squeezy_map_kick(void)
 	mod_delayed_work(map_wq, &mapper, 0);
 }
 
+static void set_stopped(bool value)
+{
+	spin_lock(&squeezy_lock);
+	stopped = value;
+	spin_unlock(&squeezy_lock);
+}
+
 /**
- * squeezy_map_stop - wait until no map is being made; the next kick goes on
+ * squeezy_map_stop - wait until no map is being made or removed; none is until
+ * squeezy_map_resume() or squeezy_map_drop_all()
  *
  * Not for ever: hot-plug of a device through ACPI holds device_hotplug_lock
  * while it probes, and the worker may want that.
@@ -398,6 +408,7 @@ int squeezy_map_stop(void)
 {
 	unsigned long give_up = jiffies + msecs_to_jiffies(STOP_MS);
 
+	set_stopped(true);
 	for (;;) {
 		cancel_delayed_work(&mapper);
 		if (!work_busy(&mapper.work))
@@ -433,6 +444,7 @@ int squeezy_map_drop_all(void)
 	unsigned int left, before = count_maps();
 
 	WRITE_ONCE(drop_all, true);
+	set_stopped(false);
 	squeezy_map_kick();
 	for (left = before; left; left = count_maps()) {
 		if (left < before)
@@ -451,6 +463,7 @@ int squeezy_map_drop_all(void)
 void squeezy_map_resume(void)
 {
 	WRITE_ONCE(drop_all, false);
+	set_stopped(false);
 	squeezy_map_kick();
 }
 

@@ -333,17 +333,6 @@ static unsigned int count_in(void)
 	return count;
 }
 
-static unsigned int count_wanted(void)
-{
-	u64 rest, requested = squeezy_device_requested();
-	u64 wanted = div64_u64_rem(requested, squeezy_layout.bytes, &rest);
-
-	if (rest)
-		pr_info_once("requested size %llu is not a multiple of the partition size %llu: rounding down\n",
-			     requested, squeezy_layout.bytes);
-	return min_t(u64, wanted, squeezy_layout.count);
-}
-
 /* Is a memory map all that a partition lacks to be plugged (or, if plugged first, to be used)? */
 static bool lacks_map(struct squeezy_partition *p)
 {
@@ -440,25 +429,34 @@ static bool unpark_one(void)
 	return false;
 }
 
+/* Asks the device what it wants, or whether it has failed, if it has said that something changed. */
+static bool look_at_device(void)
+{
+	if (!squeezy_device_alive() || !xchg(&device_changed, false))
+		return false;
+	squeezy_device_refresh();
+	return true;
+}
+
 /* Can the device take a request now? */
 static bool device_ready(void)
 {
+	static bool changed;		/* while the request was under way */
 	int rc = squeezy_request_result();
 
-	if (rc == -EINPROGRESS)
+	if (rc == -EINPROGRESS) {
+		changed |= look_at_device();
 		return false;
+	}
 	if (rc) {
 		device_not_before = jiffies + msecs_to_jiffies(REFUSED_RETRY_MS);
 		unplug_refused = run_length && !run_plugs;
 	}
 	if (run_length)
 		settle_run();
-	if (!squeezy_device_alive())
-		return false;
-	if (xchg(&device_changed, false)) {
-		squeezy_device_refresh();
+	if (look_at_device() || changed)
 		device_not_before = looked_at;
-	}
+	changed = false;
 	return squeezy_device_alive() && time_after_eq(looked_at, device_not_before);
 }
 
@@ -473,7 +471,7 @@ static bool move_one(void)
 	ready = device_ready();
 	alive = squeezy_device_alive();
 	in = count_in();
-	wanted = alive ? count_wanted() : in;
+	wanted = alive ? squeezy_device_wanted() : in;
 	more = wanted - min(wanted, in);
 	last_in = in;
 	last_wanted = wanted;

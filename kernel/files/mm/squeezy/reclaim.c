@@ -22,10 +22,15 @@ static unsigned long reclaim_one(struct mem_cgroup *root, struct mem_cgroup *mem
 {
 	int nid = READ_ONCE(memcg->squeezy.nid);
 	unsigned long nr, scanned, nr_reclaimed = 0;
+	struct squeezy_partition *p;
 
 	/* Also without a claim: what children are granted is computed from it. */
 	mem_cgroup_calculate_protection(root, memcg);
 	if (!nid || mem_cgroup_below_min(root, memcg))
+		return 0;
+	p = squeezy_partition_of(nid);
+	/* Reclaim may sleep on wait queues of the node, which a new map makes anew. */
+	if (!squeezy_pin_map(p))
 		return 0;
 	/*
 	 * Huge pages of which only parts are mapped any more are split by a
@@ -38,6 +43,7 @@ static unsigned long reclaim_one(struct mem_cgroup *root, struct mem_cgroup *mem
 		nr_reclaimed += nr;
 	} while (nr && nr_reclaimed < nr_wanted && !mem_cgroup_below_min(root, memcg) &&
 		 !fatal_signal_pending(current));
+	squeezy_unpin_map(p);
 	return nr_reclaimed;
 }
 

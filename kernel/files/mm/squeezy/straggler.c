@@ -47,10 +47,13 @@ static bool is_late(struct squeezy_partition *p)
 	return READ_ONCE(p->late);
 }
 
-/* Lets the mover look at once. */
+/* Lets the mover look at once, unless it has found out meanwhile. */
 static void look_now(struct squeezy_partition *p)
 {
-	WRITE_ONCE(p->look_now, true);
+	spin_lock(&squeezy_lock);
+	if (p->late)
+		WRITE_ONCE(p->look_now, true);
+	spin_unlock(&squeezy_lock);
 	squeezy_mover_kick();
 }
 
@@ -306,8 +309,8 @@ void squeezy_straggler_gone(struct squeezy_partition *p)
 	p->late = false;
 	memset(p->holders, 0, sizeof(p->holders));
 	set_reason_locked(p, SQUEEZY_HELD_NOT);
-	spin_unlock(&squeezy_lock);
 	WRITE_ONCE(p->look_now, false);
+	spin_unlock(&squeezy_lock);
 }
 
 /* More partitions are claimed than the device wants to leave us, and for a while. */

@@ -13,6 +13,7 @@
 
 #include <linux/crash_dump.h>
 #include <linux/ioport.h>
+#include <linux/math64.h>
 #include <linux/memory.h>
 #include <linux/memory_hotplug.h>
 #include <linux/module.h>
@@ -127,9 +128,17 @@ void squeezy_device_refresh(void)
 	device->usable_region_size = READ_CONFIG(vdev, usable_region_size);
 }
 
-u64 squeezy_device_requested(void)
+/**
+ * squeezy_device_wanted - how many partitions the device wants the guest to have
+ */
+unsigned int squeezy_device_wanted(void)
 {
-	return device->requested_size;
+	u64 rest, wanted = div64_u64_rem(device->requested_size, squeezy_layout.bytes, &rest);
+
+	if (rest)
+		pr_info_once("requested size %llu is not a multiple of the partition size %llu: rounding down\n",
+			     device->requested_size, squeezy_layout.bytes);
+	return min_t(u64, wanted, squeezy_layout.count);
 }
 
 /**
