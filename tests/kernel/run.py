@@ -80,6 +80,7 @@ VARIANTS = {
     "exclusion": Variant(LAYOUT, WITH, "exclusion", seconds=900),
     # Partitions behind a second node of the firmware's, which there is then to migrate to; slower than the first, also to demote to.
     "two-nodes": Variant(LAYOUT, "on nodes 2 to 5", "exclusion,claim,drain", second_node_mib=256, seconds=900),
+    "cpuset": Variant(LAYOUT, "on nodes 2 to 5", "cpuset", second_node_mib=256, needs=("CPUSETS",), seconds=900),
     "slow-node": Variant(LAYOUT + " slow_node=1", "on nodes 2 to 5", "exclusion", second_node_mib=256, slow=True, needs=("ACPI_HMAT",), seconds=900),
     "secrecy": Variant(LAYOUT, WITH, "secrecy", backend=MEMFD),
     "secrecy-init": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1", WITH, "secrecy", backend=MEMFD),

@@ -23,12 +23,6 @@
 #define PAGE 4096ul
 #define MAX_NODES 256
 
-static void none_inside(unsigned int partitions)
-{
-	for (unsigned int i = 0; i < partitions; i++)
-		check_nobody_else(i, NULL);
-}
-
 static void ordinary_child(void *arg)
 {
 	char *mem = map_anon(64 * MIB);
@@ -97,18 +91,6 @@ static void test_migration_refused(void)
 	CHECK(run_in(NULL, intrude_by_migration, &nid) == 0);
 	cg_end("a");
 	none_inside(2);
-}
-
-/* Is all of it in nodes that the firmware has told of? Partitions come after those. */
-static bool is_ordinary(const char *mem, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i += PAGE) {
-		int nid = node_of(mem + i);
-
-		if (nid < 0 || nid >= partition_nid(0))
-			return false;
-	}
-	return true;
 }
 
 /* mode: a policy, with or without MPOL_F_STATIC_NODES or MPOL_F_RELATIVE_NODES. */

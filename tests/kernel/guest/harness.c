@@ -446,6 +446,7 @@ static const struct suite {
 	{ "nobodys", nobodys_tests },
 	{ "outside", outside_tests },
 	{ "exclusion", exclusion_tests },
+	{ "cpuset", cpuset_tests },
 	{ "secrecy", secrecy_tests },
 	{ "shared", shared_tests },
 	{ "reporting", reporting_tests },

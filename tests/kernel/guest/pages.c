@@ -120,6 +120,23 @@ void check_nobody_else(unsigned int id, const char *cgroup)
 		  w.seen.own, w.seen.loose, w.seen.hidden, w.seen.foreign, w.seen.foreign_flags);
 }
 
+void none_inside(unsigned int partitions)
+{
+	for (unsigned int i = 0; i < partitions; i++)
+		check_nobody_else(i, NULL);
+}
+
+bool is_ordinary(const char *mem, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i += PAGE) {
+		int nid = node_of(mem + i);
+
+		if (nid < 0 || nid >= partition_nid(0))
+			return false;
+	}
+	return true;
+}
+
 static uint64_t pagemap_entry(const void *page)
 {
 	uint64_t entry;

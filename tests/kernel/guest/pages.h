@@ -28,6 +28,11 @@ void take_census(unsigned int id, const char *cgroup, struct census *ret_census)
  * per-CPU lists look like nothing: the kernel empties those lists within seconds, and that is what this waits for.
  */
 void check_nobody_else(unsigned int id, const char *cgroup);
+/* CHECKs that the first so many partitions hold free pages only. */
+void none_inside(unsigned int partitions);
+
+/* Is all of it in nodes that the firmware has told of? Partitions come after those. */
+bool is_ordinary(const char *mem, size_t bytes);
 
 /*
  * Free bytes above the low watermarks of all zones that pages of processes and files may come from, but for partitions'. With none left,

@@ -15,6 +15,7 @@ extern const struct test remote_tests[];
 extern const struct test nobodys_tests[];
 extern const struct test outside_tests[];
 extern const struct test exclusion_tests[];
+extern const struct test cpuset_tests[];
 extern const struct test secrecy_tests[];
 extern const struct test shared_tests[];
 extern const struct test reporting_tests[];
