@@ -217,6 +217,84 @@ static void test_mixed_range(void)
 	munmap(m.mem, HUGE);
 }
 
+struct departed {
+	const char *to;
+	int nid, to_nid;
+};
+
+static void stays_small(const char *mem, const struct departed *d)
+{
+	CHECK(!is_huge(mem + PAGE));
+	CHECK(pages_elsewhere(mem + PAGE, HUGE - PAGE, d->nid) == 0);
+}
+
+/*
+ * Leaves its claim with small pages of the partition. Where it is now it gets no huge page for them: a copy would bring contents of one
+ * partition to another, or to normal memory. A page of the new place among them does not settle it.
+ */
+static void leave_and_collapse(void *arg)
+{
+	struct departed *d = arg;
+	char *mem = map_small(HUGE);
+
+	CHECK(cg_write(d->to, "cgroup.procs", "0") == 0);
+	CHECK(madvise(mem, HUGE, MADV_COLLAPSE) == -1 && errno == EBUSY);
+	CHECK(node_of(mem) == d->nid);
+	stays_small(mem, d);
+	CHECK(madvise(mem, PAGE, MADV_DONTNEED) == 0);
+	mem[0] = 2;
+	CHECK(node_of(mem) == d->to_nid);
+	CHECK(madvise(mem, HUGE, MADV_COLLAPSE) == -1 && errno == EBUSY);
+	CHECK(node_of(mem) == d->to_nid);
+	stays_small(mem, d);
+	raise(SIGSTOP);
+	stays_small(mem, d);
+	/* There was no other reason. */
+	CHECK(cg_write("a", "cgroup.procs", "0") == 0);
+	CHECK(madvise(mem, PAGE, MADV_DONTNEED) == 0);
+	CHECK(madvise(mem, HUGE, MADV_COLLAPSE) == 0);
+	CHECK(is_huge(mem));
+	all_here(mem, HUGE, &d->nid);
+}
+
+/* While it is stopped, khugepaged tries the same. */
+static void depart(struct departed *d)
+{
+	uint64_t failed, scans;
+	pid_t pid = start_stopped("a", leave_and_collapse, d);
+
+	failed = vmstat("thp_collapse_alloc_failed");
+	set_rests("10", "10");
+	scans = file_number(THP_SYSFS "khugepaged/full_scans") + 3;
+	CHECK(wait_until(scans_done, &scans, 120000));
+	set_rests("10000", "60000");
+	CHECK(vmstat("thp_collapse_alloc_failed") > failed);
+	kill(pid, SIGCONT);
+	CHECK(wait_for(pid) == 0);
+}
+
+static void test_departed_to_root(void)
+{
+	struct departed d = { .to = "", .to_nid = 0 };
+
+	populate(1);
+	d.nid = partition_nid(claim_new("a"));
+	depart(&d);
+	cg_end("a");
+}
+
+static void test_departed_to_claim(void)
+{
+	struct departed d = { .to = "b" };
+
+	populate(2);
+	d.nid = partition_nid(claim_new("a"));
+	d.to_nid = partition_nid(claim_new("b"));
+	depart(&d);
+	cg_end("a");
+	cg_end("b");
+}
+
 static void wait_with_small_pages(void *mem)
 {
 	CHECK(madvise(mem, HUGE, MADV_NOHUGEPAGE) == 0);
@@ -304,10 +382,18 @@ static void split(void *nid)
 	all_here(mem, 4 * HUGE, nid);
 }
 
-/* The partition cannot serve a huge page: small ones of the partition, no huge one from elsewhere. */
-static void no_room_for_huge(void *nid)
+static size_t bytes_used_up(void)
 {
-	size_t bytes = partition_bytes / 8 * 7;
+	return partition_bytes / 16 * 7;
+}
+
+/*
+ * Until the partition cannot serve a huge page: small ones of the partition, no huge one from elsewhere. Returns bytes_used_up() that
+ * have all that there were.
+ */
+static char *use_up_huge(void *nid)
+{
+	size_t bytes = 2 * bytes_used_up();
 	uint64_t fallbacks = vmstat("thp_fault_fallback");
 	char *mem = map_aligned(bytes), *more;
 
@@ -315,11 +401,33 @@ static void no_room_for_huge(void *nid)
 	/* Every second page of it is free again. */
 	for (size_t i = 0; i < bytes; i += 2 * PAGE)
 		CHECK(madvise(mem + i, PAGE, MADV_DONTNEED) == 0);
-	more = map_aligned(bytes / 2);
-	CHECK(madvise(more, bytes / 2, MADV_HUGEPAGE) == 0);
-	touch(more, bytes / 2, 1);
+	more = map_aligned(bytes_used_up());
+	CHECK(madvise(more, bytes_used_up(), MADV_HUGEPAGE) == 0);
+	touch(more, bytes_used_up(), 1);
 	CHECK(vmstat("thp_fault_fallback") > fallbacks);
-	all_here(more, bytes / 2, nid);
+	all_here(more, bytes_used_up(), nid);
+	return more;
+}
+
+static void no_room_for_huge(void *nid)
+{
+	use_up_huge(nid);
+}
+
+/* EBUSY: the partition lacks one for now. Normal memory, which has some, is not asked. */
+static void no_room_to_collapse(void *nid)
+{
+	char *more = use_up_huge(nid), *mem = map_small(4 * HUGE);
+
+	CHECK(madvise(mem, 4 * HUGE, MADV_COLLAPSE) == -1 && errno == EBUSY);
+	for (size_t i = 0; i < 4 * HUGE; i += HUGE)
+		CHECK(!is_huge(mem + i));
+	all_here(mem, 4 * HUGE, nid);
+	/* There was no other reason. */
+	CHECK(munmap(more, bytes_used_up()) == 0);
+	CHECK(madvise(mem, 4 * HUGE, MADV_COLLAPSE) == 0);
+	CHECK(is_huge(mem) && is_huge(mem + 3 * HUGE));
+	all_here(mem, 4 * HUGE, nid);
 }
 
 INSIDE(by_fault)
@@ -330,6 +438,7 @@ INSIDE(by_khugepaged)
 INSIDE(sizes_between)
 INSIDE(split)
 INSIDE(no_room_for_huge)
+INSIDE(no_room_to_collapse)
 
 const struct test huge_tests[] = {
 	{ "huge pages by fault", test_by_fault },
@@ -339,9 +448,12 @@ const struct test huge_tests[] = {
 	{ "huge pages by khugepaged", test_by_khugepaged },
 	{ "khugepaged goes on where an instance has no huge page", test_others_collapse },
 	{ "collapse of a range that predates the claim", test_mixed_range },
+	{ "small pages taken along to the root cgroup are not collapsed", test_departed_to_root },
+	{ "small pages taken along to another claim are not collapsed", test_departed_to_claim },
 	{ "MADV_COLLAPSE by another process", test_by_remote_request },
 	{ "the sizes between (16 KiB to 1 MiB)", test_sizes_between },
 	{ "huge pages that are split", test_split },
 	{ "a fragmented partition falls back to small pages of its own", test_no_room_for_huge },
+	{ "MADV_COLLAPSE without a free huge page in the partition: EBUSY", test_no_room_to_collapse },
 	{ NULL, NULL }
 };
