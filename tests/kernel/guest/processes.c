@@ -45,6 +45,39 @@ static void fork_and_cow(void *nid)
 	CHECK(status == 0);
 }
 
+struct advised {
+	char *wiped, *lost;
+	void *nid;
+};
+
+static void look_at_advised(void *arg)
+{
+	struct advised *a = arg;
+	unsigned char there[MIB / PAGE];
+
+	for (size_t i = 0; i < MIB; i++)
+		CHECK_MSG(!a->wiped[i], "byte %zu", i);
+	touch(a->wiped, MIB, 2);
+	all_here(a->wiped, MIB, a->nid);
+	CHECK(mincore(a->lost, MIB, there) == -1 && errno == ENOMEM);
+}
+
+/* What a child has of its parent's memory may be asked for. KSM would bring it together with others', and is not there to be asked. */
+static void advised(void *nid)
+{
+	struct advised a = { map_anon(MIB), map_anon(MIB), nid };
+
+	touch(a.wiped, MIB, 1);
+	touch(a.lost, MIB, 1);
+	CHECK(madvise(a.wiped, MIB, MADV_WIPEONFORK) == 0);
+	CHECK(madvise(a.lost, MIB, MADV_DONTFORK) == 0);
+	CHECK(madvise(a.lost, MIB, MADV_MERGEABLE) == -1 && errno == EINVAL);
+	CHECK(run_in(NULL, look_at_advised, &a) == 0);
+	CHECK(a.wiped[0] == 1 && a.lost[0] == 1);
+	all_here(a.wiped, MIB, nid);
+	all_here(a.lost, MIB, nid);
+}
+
 static void exec_self(void *nid)
 {
 	static char big[64 * 1024], env_big[64 * 1024];
@@ -297,6 +330,7 @@ static void test_moved_in(void)
 }
 
 INSIDE(fork_and_cow)
+INSIDE(advised)
 INSIDE(exec_self)
 INSIDE(vfork_and_exec)
 INSIDE(threads)
@@ -304,6 +338,7 @@ INSIDE(leader_exits)
 
 const struct test processes_tests[] = {
 	{ "copies after fork, parent's and child's", test_fork_and_cow },
+	{ "MADV_WIPEONFORK and MADV_DONTFORK; MADV_MERGEABLE is refused", test_advised },
 	{ "exec: arguments, environment, stack, data, bss, heap", test_exec_self },
 	{ "vfork and exec", test_vfork_and_exec },
 	{ "threads", test_threads },
