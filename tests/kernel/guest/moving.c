@@ -3,6 +3,7 @@
  * A fault that is held between the look at its claim and the allocation, or between that and the charge ({look,charge}_delay_ms of
  * CONFIG_SQUEEZY_DEBUG), and what is done to its cgroup meanwhile. Also a fault whose pages are refused by fault injection.
  */
+#include "pages.h"
 #include "suite.h"
 
 #include <errno.h>
@@ -151,23 +152,117 @@ static void test_moved(void)
 	wait_state(0, "populated");
 }
 
-/* The claimant has reached its limit: it pays with a task of its own, not with the one that has left. */
-static void test_moved_at_limit(void)
+static void touch_moved_and_stop(void *arg)
+{
+	touch_moved(arg);
+	raise(SIGSTOP);
+}
+
+/* Waits until a task has done what it had to do in "b"; nobody had to give way for it there. */
+static void check_at_ease(pid_t pid)
+{
+	int status;
+
+	CHECK(waitpid(pid, &status, WUNTRACED) == pid);
+	CHECK_MSG(WIFSTOPPED(status), "status %#x", status);
+	CHECK(cg_event("b", "memory.events", "high") == 0 && cg_event("b", "memory.events", "max") == 0);
+	CHECK(cg_event("b", "memory.events", "oom") == 0 && cg_event("b", "memory.events", "oom_kill") == 0);
+}
+
+/* Pages of the partition that are paid for; all of them by "a". */
+static size_t pages_of_a(unsigned int id)
+{
+	struct census c;
+
+	take_census(id, "a", &c);
+	CHECK_MSG(c.foreign == 0, "%zu own, %zu foreign (flags %#lx)", c.own, c.foreign, c.foreign_flags);
+	return c.own;
+}
+
+/*
+ * The claimant is above memory.high: it pays all the same, and the task that has left is not held up for it. Nor does the claimant count
+ * it as "high": Linux looks after the charge, where the task is by then.
+ */
+static void test_moved_above_high(void)
 {
 	uint64_t redirected = counter("charges_redirected");
+	unsigned int id;
 	int nid;
 	pid_t pid;
 
 	populate(1);
-	nid = partition_nid(claim_new("a"));
-	pid = start_held(touch_moved, &nid);
+	id = claim_new("a");
+	nid = partition_nid(id);
+	pid = start_held(touch_moved_and_stop, &nid);
 	move_to(pid, "b");
 	CHECK(cg_write("a", "memory.high", "0") == 0);
+	CHECK(cg_number("a", "memory.current") > 0);
 	let_go();
-	CHECK(wait_for(pid) == 0);
+	check_at_ease(pid);
 	CHECK(counter("charges_redirected") == redirected + 1);
+	CHECK(pages_of_a(id) > 0);
 	cg_end("a");
 	cg_end("b");
+	waitpid(pid, NULL, 0);
+}
+
+/*
+ * An exiting task frees its pages when it has unmapped 10000 of them (MAX_GATHER_BATCH_COUNT). The rest comes when the OOM killer takes it
+ * for gone: a task with less than that may die in vain, and the next one is chosen.
+ */
+#define MEMBER_BYTES (64 * MIB)
+
+static void stay_with_some(void *arg)
+{
+	touch(map_anon(MEMBER_BYTES), MEMBER_BYTES, 1);
+	raise(SIGSTOP);
+}
+
+static void set_oom_score_adj(pid_t pid, const char *value)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+	CHECK(write_file(path, value, 0) == 0);
+}
+
+/* Limits "a" to less than it has. Setting a limit would kill the member, which is to be there when the charge needs it. */
+static void limit_to(uint64_t bytes, pid_t member)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%lu", bytes);
+	set_oom_score_adj(member, "-1000");
+	CHECK(cg_write("a", "memory.max", text) == 0);
+	set_oom_score_adj(member, "0");
+	CHECK(cg_number("a", "memory.current") > bytes);
+	CHECK(cg_event("a", "memory.events", "oom_kill") == 0);
+}
+
+/* The claimant has reached its limit: it pays with a task of its own, not with the one that has left. */
+static void test_moved_at_max(void)
+{
+	uint64_t redirected = counter("charges_redirected");
+	pid_t pid, member;
+	unsigned int id;
+	int nid;
+
+	populate(1);
+	id = claim_new("a");
+	nid = partition_nid(id);
+	member = start_stopped("a", stay_with_some, NULL);
+	pid = start_held(touch_moved_and_stop, &nid);
+	move_to(pid, "b");
+	limit_to(cg_number("a", "memory.current") - MIB, member);
+	let_go();
+	check_at_ease(pid);
+	CHECK(was_killed(wait_for(member)));
+	CHECK(cg_event("a", "memory.events", "oom_kill") == 1);
+	CHECK(counter("charges_redirected") == redirected + 1);
+	CHECK(pages_of_a(id) > 0);
+	cg_end("a");
+	cg_end("b");
+	waitpid(pid, NULL, 0);
 }
 
 /* The page is refused, the second try is served from ordinary memory. */
@@ -184,6 +279,30 @@ static void populate_moved(void *arg)
 	/* Of the old partition still: what it was given before. */
 	munmap(page - PAGE, PAGE);
 	kill(getpid(), SIGSTOP);
+}
+
+/* The claimant may have nothing: its last task dies, and that is not enough. The one that has left is refused the page, and lives. */
+static void test_moved_at_max_zero(void)
+{
+	uint64_t redirected = counter("charges_redirected"), refused = counter("charges_refused");
+	pid_t pid, member;
+	unsigned int id;
+
+	populate(1);
+	id = claim_new("a");
+	member = start_stopped("a", stay_with_some, NULL);
+	pid = start_held(populate_moved, NULL);
+	move_to(pid, "b");
+	limit_to(0, member);
+	let_go();
+	check_at_ease(pid);
+	CHECK(was_killed(wait_for(member)));
+	CHECK(cg_event("a", "memory.events", "oom_kill") == 1);
+	CHECK(counter("charges_redirected") == redirected + 1 && counter("charges_refused") == refused);
+	pages_of_a(id);
+	cg_end("a");
+	cg_end("b");
+	waitpid(pid, NULL, 0);
 }
 
 static bool page_missing(void *unused)
@@ -414,7 +533,9 @@ static void test_droppable(void)
 
 const struct test moving_tests[] = {
 	{ "moved with a fault under way: the claimant pays", test_moved },
-	{ "moved with a fault under way, claimant above memory.high", test_moved_at_limit },
+	{ "moved with a fault under way, claimant above memory.high", test_moved_above_high },
+	{ "moved with a fault under way, claimant at memory.max: a task of its own dies for it", test_moved_at_max },
+	{ "moved with a fault under way, claimant at memory.max with no task left", test_moved_at_max_zero },
 	{ "released with a fault under way", test_released },
 	{ "removed with a fault under way", test_removed },
 	{ "killed with a fault under way", test_killed },
