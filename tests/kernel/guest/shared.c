@@ -25,27 +25,32 @@
 /* Page frames of the device's memory. */
 static uint64_t first_shared, last_shared;
 
-/* Managed pages of a zone of node 0. */
-static uint64_t managed_pages(const char *zone)
+/* Pages of node 0's ZONE_MOVABLE that are so and so. */
+static uint64_t shared_pages(const char *kind)
 {
 	FILE *f = fopen("/proc/zoneinfo", "re");
-	unsigned long pages = 0, node = ~0ul;
-	char line[256], name[32] = "";
+	unsigned long pages, node = ~0ul, found = 0;
+	char line[256], name[64], zone[32] = "";
 
 	CHECK(f);
 	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "Node %lu, zone %31s", &node, name) == 2)
+		if (sscanf(line, "Node %lu, zone %31s", &node, zone) == 2 || node || strcmp(zone, "Movable"))
 			continue;
-		if (node == 0 && !strcmp(name, zone) && sscanf(line, " managed %lu", &pages) == 1)
-			break;
+		if (sscanf(line, " %63s %lu", name, &pages) == 2 && !strcmp(name, kind))
+			found = pages;
 	}
 	fclose(f);
-	return pages;
+	return found;
+}
+
+static uint64_t shared_file_pages(void)
+{
+	return shared_pages("nr_zone_inactive_file") + shared_pages("nr_zone_active_file");
 }
 
 static bool has_size(void *bytes)
 {
-	return managed_pages("Movable") * PAGE == *(size_t *)bytes;
+	return shared_pages("managed") * PAGE == *(size_t *)bytes;
 }
 
 static void resize_shared(size_t bytes)
@@ -55,7 +60,7 @@ static void resize_shared(size_t bytes)
 	snprintf(arguments, sizeof(arguments),
 		 "{\"path\": \"/machine/peripheral/vm1\", \"property\": \"requested-size\", \"value\": %zu}", bytes);
 	host_qmp("qom-set", arguments);
-	CHECK_MSG(wait_until(has_size, &bytes, 60000), "%lu of %zu pages", managed_pages("Movable"), bytes / PAGE);
+	CHECK_MSG(wait_until(has_size, &bytes, 60000), "%lu of %zu pages", shared_pages("managed"), bytes / PAGE);
 }
 
 static void drop_caches(void)
@@ -205,6 +210,75 @@ static void test_shmem(void)
 	run_claimed(use_shared_memory);
 }
 
+#define SHMEM_PATH "/tmp/shmem"
+#define SHMEM_PAGES 4096ul
+
+struct sharer {
+	uint64_t pfns[SHMEM_PAGES];
+};
+
+/* Where the pages of the file on tmpfs are. */
+static char *map_shmem(struct sharer *s)
+{
+	int fd = open(SHMEM_PATH, O_RDWR | O_CLOEXEC);
+	char *mem;
+
+	CHECK(fd >= 0);
+	mem = mmap(NULL, SHMEM_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+	CHECK(mem != MAP_FAILED);
+	close(fd);
+	for (size_t i = 0; i < SHMEM_PAGES; i++)
+		s->pfns[i] = pfn_of(mem + i * PAGE);
+	CHECK_MSG(pages_in_shared(mem, SHMEM_PAGES * PAGE) == SHMEM_PAGES, "%zu pages", pages_in_shared(mem, SHMEM_PAGES * PAGE));
+	return mem;
+}
+
+static void write_shmem(void *sharer)
+{
+	char *mem = map_shmem(sharer);
+
+	touch(mem, SHMEM_PAGES * PAGE, 1);
+	raise(SIGSTOP);
+	for (size_t i = 0; i < SHMEM_PAGES * PAGE; i += PAGE)
+		CHECK(mem[i] == 2);
+}
+
+static void answer_in_shmem(void *sharer)
+{
+	char *mem = map_shmem(sharer);
+
+	for (size_t i = 0; i < SHMEM_PAGES * PAGE; i += PAGE)
+		CHECK(mem[i] == 1);
+	touch(mem, SHMEM_PAGES * PAGE, 2);
+}
+
+/* Two instances map one file on tmpfs: the same page frames, all of them the device's, and the first one pays. */
+static void test_shmem_once(void)
+{
+	struct sharer *s = mmap(NULL, sizeof(*s) * 2, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int fd = open(SHMEM_PATH, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	pid_t pid;
+
+	CHECK(s != MAP_FAILED && fd >= 0 && ftruncate(fd, SHMEM_PAGES * PAGE) == 0);
+	close(fd);
+	mount_image();
+	populate(2);
+	claim_new("a");
+	claim_new("b");
+	pid = start_stopped("a", write_shmem, &s[0]);
+	CHECK(run_in("b", answer_in_shmem, &s[1]) == 0);
+	CHECK(s[0].pfns[0] && !memcmp(s[0].pfns, s[1].pfns, sizeof(s[0].pfns)));
+	CHECK(cg_event("a", "memory.stat", "shmem") >= SHMEM_PAGES * PAGE);
+	/* What it says to the test is shared memory, too. */
+	CHECK(cg_event("b", "memory.stat", "shmem") < MIB);
+	kill(pid, SIGCONT);
+	CHECK(wait_for(pid) == 0);
+	unlink(SHMEM_PATH);
+	cg_end("a");
+	cg_end("b");
+	munmap(s, sizeof(*s) * 2);
+}
+
 /* A file larger than it: the rest is in normal memory, and nothing in a partition. */
 static void test_falls_back(void)
 {
@@ -243,7 +317,7 @@ static void need_much(void *arg)
 /* The cache gives way to whoever needs memory, and to the limit of the instance that reads. */
 static void test_reclaim(void)
 {
-	uint64_t kills = vmstat("oom_kill"), sum, file_pages, scanned = vmstat("pgscan_direct") + vmstat("pgscan_kswapd");
+	uint64_t kills = vmstat("oom_kill"), sum, file_pages, inside, scanned = vmstat("pgscan_direct") + vmstat("pgscan_kswapd");
 	size_t bytes;
 	char *mem;
 
@@ -255,9 +329,11 @@ static void test_reclaim(void)
 	sum = sum_of(mem, bytes);
 	munmap(mem, bytes);
 	file_pages = vmstat("nr_file_pages");
+	inside = shared_file_pages();
 	CHECK(run_in(NULL, need_much, NULL) == 0);
 	CHECK(vmstat("pgscan_direct") + vmstat("pgscan_kswapd") > scanned);
 	CHECK_MSG(vmstat("nr_file_pages") < file_pages, "%lu file pages, then %lu", file_pages, vmstat("nr_file_pages"));
+	CHECK_MSG(shared_file_pages() + 16 * MIB / PAGE < inside, "%lu file pages of the device's memory, then %lu", inside, shared_file_pages());
 	drop_caches();
 	claim_new("a");
 	CHECK(cg_write("a", "memory.max", "67108864") == 0);
@@ -291,6 +367,7 @@ const struct test shared_tests[] = {
 	{ "grows and shrinks while partitions are claimed", test_grow_and_shrink },
 	{ "one copy of a file for all instances", test_one_copy },
 	{ "shared memory of an instance", test_shmem },
+	{ "one copy of shared memory for all instances", test_shmem_once },
 	{ "a file larger than it falls back to normal memory", test_falls_back },
 	{ "page cache gives way under pressure and under a limit", test_reclaim },
 	{ "it shrinks when it is full of page cache", test_shrinks_when_full },
