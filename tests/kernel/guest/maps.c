@@ -328,6 +328,9 @@ static void open_as_nobody(void *arg)
 		CHECK(open(path, O_WRONLY) < 0 && errno == EACCES);
 		CHECK(access(path, R_OK) == 0);
 	}
+	/* Whose processes map what is root's to know; the reason is everybody's. */
+	CHECK(open(KNOBS "partition0/mapped_by", O_RDONLY) < 0 && errno == EACCES);
+	CHECK(access(KNOBS "partition0/busy_reason", R_OK) == 0);
 }
 
 /* Each is refused without a word in the log, and changes nothing. */
@@ -365,7 +368,7 @@ const struct test maps_tests[] = {
 	{ "maps: the request moves while they come and go", test_request_moves },
 	{ "maps: memory blocks can be neither offlined nor onlined by others", test_blocks_are_ours },
 	{ "maps: nor while they are made and removed", test_meddling },
-	{ "maps: wrong values", test_knob_values },
+	{ "maps: wrong values, and who may not write or read", test_knob_values },
 	{ NULL, NULL },
 };
 
