@@ -12,6 +12,7 @@
 #include <linux/userfaultfd.h>
 #include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -365,12 +366,14 @@ static void test_peer(void)
 struct family {
 	int nid;
 	int go[2];		/* a pipe: the child waits for its end */
+	char *mem;		/* what the parent has written */
 	pid_t child;		/* set when it is elsewhere */
 };
 
-static void be_child(struct family *family, char *mem)
+static int be_child(void *arg)
 {
-	char byte;
+	struct family *family = arg;
+	char byte, *mem = family->mem, *fresh;
 
 	CHECK(cg_write("", "cgroup.procs", "0") == 0);
 	close(family->go[1]);
@@ -380,20 +383,33 @@ static void be_child(struct family *family, char *mem)
 	CHECK(pages_elsewhere(mem, MIB, 0) == 0);
 	memset(mem, 0, MIB);
 	CHECK(pages_elsewhere(mem, MIB, 0) == 0);
+	fresh = map_pattern(MIB);
+	CHECK(pages_elsewhere(fresh, MIB, 0) == 0);
 	_exit(0);
 }
 
 static void leave_a_child(void *arg)
 {
 	struct family *family = arg;
-	char *mem = map_pattern(MIB);
 	pid_t pid;
 
-	CHECK(pages_elsewhere(mem, MIB, family->nid) == 0);
+	family->mem = map_pattern(MIB);
+	CHECK(pages_elsewhere(family->mem, MIB, family->nid) == 0);
 	pid = fork();
 	CHECK(pid >= 0);
 	if (!pid)
-		be_child(family, mem);
+		be_child(family);
+	pause_for_ever();
+}
+
+static void leave_a_sharer(void *arg)
+{
+	struct family *family = arg;
+	char *stack = map_anon(MIB);
+
+	family->mem = map_pattern(MIB);
+	CHECK(pages_elsewhere(family->mem, MIB, family->nid) == 0);
+	CHECK(clone(be_child, stack + MIB, CLONE_VM | SIGCHLD, family) > 0);
 	pause_for_ever();
 }
 
@@ -404,8 +420,8 @@ static bool child_is_elsewhere(void *arg)
 	return __atomic_load_n(&family->child, __ATOMIC_ACQUIRE) != 0;
 }
 
-/* A child in another cgroup shares what its parent had written; nobody has copied a page. They are moved to normal memory. */
-static void test_shared_with_child(void)
+/* What the parent had written is moved to normal memory, and the child goes on there. */
+static void outlive(void (*parent)(void *family))
 {
 	struct family *family = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	uint64_t migrated = counter("stragglers_migrated");
@@ -416,7 +432,7 @@ static void test_shared_with_child(void)
 	/* It becomes ours when its parent ends. */
 	CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
 	family->nid = partition_nid(id);
-	pid = start_in("a", leave_a_child, family);
+	pid = start_in("a", parent, family);
 	CHECK(wait_until(child_is_elsewhere, family, 20000));
 	end_instance();
 	waitpid(pid, NULL, 0);
@@ -427,6 +443,18 @@ static void test_shared_with_child(void)
 	CHECK(wait_for(family->child) == 0);
 	munmap(family, PAGE);
 	check_next_owner();
+}
+
+/* A child in another cgroup shares its parent's pages; nobody has copied one. */
+static void test_shared_with_child(void)
+{
+	outlive(leave_a_child);
+}
+
+/* The child shares the address space itself, whose owner it becomes when its parent dies with the claim. */
+static void test_shared_address_space(void)
+{
+	outlive(leave_a_sharer);
 }
 
 /* The disk's reads: one byte a second, so that the second of them waits for the first one's hour, or as fast as they can. */
@@ -564,6 +592,7 @@ const struct test holders_tests[] = {
 	{ "a memfd in flight holds nothing of the partition", test_memfd },
 	{ "a peer in process_vm_readv", test_peer },
 	{ "a child elsewhere that shares its parent's pages", test_shared_with_child },
+	{ "a child elsewhere that shares its dead parent's address space", test_shared_address_space },
 	{ "a direct read from a disk in flight", test_direct_io },
 	{ "a process that left with its pages: they are migrated and paid for", test_moved_task },
 	{ "a process that left with 48 MiB of small and huge pages", test_much_migrated },
