@@ -321,6 +321,63 @@ static void test_cpu_hotplug(void)
 	check_next_owner();
 }
 
+/* arg: how often it has been switched off and on. */
+static void toggle_cpu1(void *arg)
+{
+	for (;;) {
+		CHECK(write_file(CPU1, "0", 0) == 0);
+		CHECK(write_file(CPU1, "1", 0) == 0);
+		__atomic_add_fetch((unsigned int *)arg, 1, __ATOMIC_RELAXED);
+	}
+}
+
+/* On CPU 1 if that is there; it may go meanwhile. */
+static void touch_on_cpu1_if_there(void *arg)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(1, &one);
+	CHECK(sched_setaffinity(0, sizeof(one), &one) == 0 || errno == EINVAL);
+	touch(map_anon(8 * PAGE), 8 * PAGE, 1);
+}
+
+struct toggles {
+	unsigned int *count, before;
+};
+
+static bool toggled(void *arg)
+{
+	struct toggles *t = arg;
+
+	return __atomic_load_n(t->count, __ATOMIC_RELAXED) != t->before;
+}
+
+/* A CPU goes and comes without end while instances end: neither its batches nor its absence keep a drain. */
+static void test_cpu_toggled(void)
+{
+	struct toggles t = { mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), 0 };
+	pid_t pid;
+
+	CHECK(t.count != MAP_FAILED);
+	pid = start_in(NULL, toggle_cpu1, t.count);
+	for (int round = 0; round < 10; round++) {
+		unsigned int id = set_stage();
+
+		CHECK(run_in("a", touch_on_cpu1_if_there, NULL) == 0);
+		t.before = __atomic_load_n(t.count, __ATOMIC_RELAXED);
+		CHECK_MSG(wait_until(toggled, &t, 20000), "after %u times", t.before);
+		end_instance();
+		check_recovery(id);
+	}
+	CHECK(waitpid(pid, NULL, WNOHANG) == 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	munmap(t.count, PAGE);
+	CHECK(write_file(CPU1, "1", 0) == 0);
+	check_next_owner();
+}
+
 static void dump_core(void *arg)
 {
 	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
@@ -368,6 +425,7 @@ const struct test late_tasks_tests[] = {
 	{ "batches of an idle CPU", test_idle_cpu },
 	{ "batches of a starved CPU are emptied all the same", test_starved_cpu },
 	{ "CPU hotplug", test_cpu_hotplug },
+	{ "CPU hotplug while partitions are drained", test_cpu_toggled },
 	{ NULL, NULL }
 };
 
