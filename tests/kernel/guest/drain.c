@@ -55,7 +55,7 @@ static void test_drain(void)
 	wait_state(1, "parked");
 	populate(1);
 	CHECK(vmstat("pgmigrate_success") == migrated);
-	CHECK(counter("drains") == drains + 1);
+	wait_counter("drains", drains + 1);
 	CHECK(partition_value(1, "managed_bytes") == 0);
 	CHECK(host_ask("size") == partition_bytes);
 	CHECK(partition_value(1, "released_ns") <= partition_value(1, "drained_ns"));

@@ -295,6 +295,26 @@ static bool all_plugged(void *arg)
 	return plugged == *wanted;
 }
 
+struct wanted_count {
+	const char *name;
+	uint64_t value;
+};
+
+static bool counter_reached(void *arg)
+{
+	struct wanted_count *w = arg;
+
+	return counter(w->name) >= w->value;
+}
+
+void wait_counter(const char *name, uint64_t value)
+{
+	struct wanted_count w = { name, value };
+
+	wait_until(counter_reached, &w, STATE_TIMEOUT_MS);
+	CHECK_MSG(counter(name) == value, "%s is %lu, not %lu", name, counter(name), value);
+}
+
 void populate(unsigned int partitions)
 {
 	host_request(partitions);

@@ -71,6 +71,8 @@ bool has_state(unsigned int id, const char *state);
 void populate(unsigned int partitions);
 
 uint64_t counter(const char *name);
+/* What has been done can be seen before it is counted: waits until it is, and once only. */
+void wait_counter(const char *name, uint64_t value);
 uint64_t vmstat(const char *name);
 /* KiB behind "Name:". */
 uint64_t meminfo(const char *name);

@@ -279,7 +279,7 @@ static void test_starved_cpu(void)
 	host_request(0);
 	wait_state(1, "parked");
 	wait_state(id, "parked");
-	CHECK(counter("drains") == drains + 2);
+	wait_counter("drains", drains + 2);
 	kill(hog, SIGKILL);
 	waitpid(hog, NULL, 0);
 	CHECK(write_file("/proc/sys/kernel/sched_rt_runtime_us", "950000", 0) == 0);

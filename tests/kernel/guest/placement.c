@@ -232,30 +232,6 @@ static void test_inherit(void)
 	cg_end("a");
 }
 
-/* cpuset.mems with or without the partition changes nothing: it is nowhere effective, and does not keep its owner out. */
-static void test_cpuset(void)
-{
-	char mems[32];
-	int nid;
-
-	populate(1);
-	CHECK(cg_write(".", "cgroup.subtree_control", "+cpuset") == 0);
-	nid = partition_nid(claim_new("a"));
-	snprintf(mems, sizeof(mems), "%d", nid);
-	CHECK(cg_write("a", "cpuset.mems", "0") == 0);
-	CHECK(cg_make("b") == 0);
-	CHECK(cg_write("b", "cpuset.mems", "0") == 0);
-	CHECK(run_in("a", fill_and_look, &nid) == 0);
-	/* A node that is only possible is accepted and has no effect. */
-	cg_write("a", "cpuset.mems", mems);
-	cg_read("a", "cpuset.mems.effective", mems, sizeof(mems));
-	CHECK_MSG(!strcmp(mems, "0"), "effective: %s", mems);
-	CHECK(run_in("a", fill_and_look, &nid) == 0);
-	cg_end("a");
-	cg_end("b");
-	CHECK(cg_write(".", "cgroup.subtree_control", "-cpuset") == 0);
-}
-
 static void fill_to_half(void *nid)
 {
 	char *mem = map_anon(partition_bytes / 2);
@@ -315,7 +291,6 @@ const struct test placement_tests[] = {
 	{ "stacks and MAP_GROWSDOWN", test_grows_down },
 	{ "hundreds of small mappings", test_many_small_mappings },
 	{ "a child cgroup inherits the claim", test_inherit },
-	{ "the cpuset controller changes nothing", test_cpuset },
 	{ "a census of the partition finds the owner's pages only", test_census },
 	{ NULL, NULL }
 };

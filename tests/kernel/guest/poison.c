@@ -39,7 +39,7 @@ static void test_in_use(void)
 	CHECK(meminfo("HardwareCorrupted:") == corrupted + 3 * PAGE / 1024);
 	end_instance();
 	check_recovery(id);
-	CHECK(counter("drains") == drains + 1);
+	wait_counter("drains", drains + 1);
 	CHECK(meminfo("HardwareCorrupted:") == corrupted);
 	populate(1);
 	wait_state(id, "populated");
@@ -56,7 +56,7 @@ static void test_replaced(void)
 	CHECK(run_in("a", poison_some, NULL) == 0);
 	cg_end("a");
 	wait_state(id, "populated");
-	CHECK(counter("drains") == drains + 1);
+	wait_counter("drains", drains + 1);
 	CHECK(partition_value(id, "free_bytes") == partition_bytes);
 	CHECK(has_reason(id, "none"));
 	check_next_owner();
