@@ -95,7 +95,7 @@ VARIANTS = {
     "check": Variant(LAYOUT, WITH, "check", needs=("SQUEEZY_DEBUG",)),
     "faults": Variant(LAYOUT, WITH, "faults", needs=("FAILSLAB", "FAIL_PAGE_ALLOC", "MEMORY_NOTIFIER_ERROR_INJECT"),
                       allowed=("Huh VM_FAULT_OOM",)),  # once for each allocation of a fault that is made to fail
-    "fake-answers": FakeVariant("fakeanswers"),
+    "fake-answers": FakeVariant("fakeanswers,fakelost"),
     "fake-config": FakeVariant("fakeconfig"),
     "fake-fuzz": FakeVariant(f"fakefuzz fuzz={FUZZ}"),
     "init-on-free": Variant(LAYOUT + " init_on_alloc=1 init_on_free=1 psi=1", "heap alloc:on, heap free:on", BROAD, qemu=SLOW_DISK, seconds=900),
@@ -104,7 +104,7 @@ VARIANTS = {
     "page-owner": Variant(LAYOUT + " page_owner=on psi=1", WITH, "options," + BROAD, qemu=SLOW_DISK, needs=("PAGE_OWNER",), seconds=900),
     "kmemleak": Variant(LAYOUT + " kmemleak=on", WITH, "claim,drain,holders,late-tasks,poison,controller,leaks", memory_mib=768, qemu=SLOW_DISK,
                         needs=("DEBUG_KMEMLEAK", "MEMORY_FAILURE"), seconds=900),
-    "kmemleak-fake": FakeVariant("fakeconfig,fakeanswers,leaks", " kmemleak=on", ("DEBUG_KMEMLEAK",)),
+    "kmemleak-fake": FakeVariant("fakeconfig,fakeanswers,fakelost,leaks", " kmemleak=on", ("DEBUG_KMEMLEAK",)),
     "planted-warning": Variant(LAYOUT, WITH, "plant_warning", needs=("SQUEEZY_DEBUG",), must_fail="plant_write"),
     "planted-leak": Variant(LAYOUT + " kmemleak=on", WITH, "plant_leak,leaks", needs=("SQUEEZY_DEBUG", "DEBUG_KMEMLEAK"),
                             must_fail="kmemleak finds nothing"),

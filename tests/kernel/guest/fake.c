@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fake.h"
+#include "hostile.h"
 #include "suite.h"
 
 #include <dirent.h>
@@ -206,4 +207,46 @@ static bool given_up(void *arg)
 void fake_wait_given_up(void)
 {
 	CHECK_MSG(wait_until(given_up, NULL, 20000), "the device is not given up");
+}
+
+void fake_use_partition(void *arg)
+{
+	size_t bytes = partition_bytes * 3 / 4;
+	char *mem = map_anon(bytes);
+
+	for (size_t i = 0; i < bytes; i += PAGE) {
+		for (size_t j = 0; j < PAGE; j += sizeof(long))
+			CHECK(*(long *)(mem + i + j) == 0);
+		mem[i] = 0x55;
+	}
+}
+
+void fake_claim_and_use(const char *cgroup)
+{
+	claim_new(cgroup);
+	CHECK(run_in(cgroup, fake_use_partition, NULL) == 0);
+	cg_end(cgroup);
+}
+
+struct waiting_claim {
+	const char *cgroup;
+	int expected;
+};
+
+static void claim(void *arg)
+{
+	struct waiting_claim *w = arg;
+
+	CHECK(cg_write(w->cgroup, "memory.squeezy", "auto") == w->expected);
+}
+
+pid_t fake_start_claim(const char *cgroup, int expected)
+{
+	struct waiting_claim w = { cgroup, expected };
+	pid_t pid;
+
+	CHECK(cg_make(cgroup) == 0);
+	pid = start_in(NULL, claim, &w);
+	wait_blocked(pid);
+	return pid;
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Files below /sys/kernel/debug/squeezy/fake. */
 void fake_write(const char *file, const char *text);
@@ -34,6 +35,13 @@ void fake_request(uint64_t bytes);
 void fake_populate(unsigned int partitions);
 /* Waits until that many partitions are plugged, in the driver's view and in the device's. */
 void fake_wait_plugged(unsigned int partitions);
+
+/* Fills three quarters of a partition: zeroes before, a value after. */
+void fake_use_partition(void *arg);
+/* The same for a new cgroup, which ends then. */
+void fake_claim_and_use(const char *cgroup);
+/* Makes a cgroup and a process that waits in its claim, which has to return this. wait_for() it. */
+pid_t fake_start_claim(const char *cgroup, int expected);
 
 /* Does a claim say that there is no device? Only while no partition is free: that would be given. */
 bool fake_is_given_up(void);

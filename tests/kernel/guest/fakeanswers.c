@@ -1,42 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A device that refuses, stalls, lies or goes away while requests are in flight. */
+/* A device that refuses, stalls or lies. */
 #include "fake.h"
 #include "hostile.h"
 #include "maps.h"
 #include "suite.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *const refusals[] = { "nack", "busy", "error" };
-
-/* Fills three quarters of the partition with zeroes expected before, a value after. */
-static void use_partition(void *arg)
-{
-	size_t bytes = partition_bytes * 3 / 4;
-	char *mem = map_anon(bytes);
-
-	for (size_t i = 0; i < bytes; i += PAGE) {
-		for (size_t j = 0; j < PAGE; j += sizeof(long))
-			CHECK(*(long *)(mem + i + j) == 0);
-		mem[i] = 0x55;
-	}
-}
-
-static void claim_and_use(const char *cgroup)
-{
-	claim_new(cgroup);
-	CHECK(run_in(cgroup, use_partition, NULL) == 0);
-	cg_end(cgroup);
-}
 
 /* Would a touch of unplugged memory be found at all? */
 static void test_touch_is_found(void)
@@ -54,9 +28,9 @@ static void test_honest(void)
 {
 	fake_start();
 	fake_populate(partition_count);
-	claim_and_use("a");
+	fake_claim_and_use("a");
 	fake_populate(1);
-	claim_and_use("a");
+	fake_claim_and_use("a");
 	fake_end();
 }
 
@@ -71,15 +45,9 @@ static void wait_refused(uint64_t until)
 		  (unsigned long)counter("requests_refused"), (unsigned long)until);
 }
 
-static void claim_for_a(void *arg)
-{
-	CHECK(cg_write("a", "memory.squeezy", "auto") == *(int *)arg);
-}
-
 /* Refused a few times, then not: the claim that waits meanwhile is served. */
 static void test_plug_refused(void)
 {
-	int expected = 0;
 	char script[32];
 
 	fake_start();
@@ -89,13 +57,11 @@ static void test_plug_refused(void)
 
 		snprintf(script, sizeof(script), "%s:3", refusals[i]);
 		fake_write("answers", script);
-		CHECK(cg_make("a") == 0);
-		pid = start_in(NULL, claim_for_a, &expected);
-		wait_blocked(pid);
+		pid = fake_start_claim("a", 0);
 		fake_request(partition_bytes);
 		CHECK(wait_for(pid) == 0);
 		CHECK(counter("requests_refused") == refused + 3);
-		CHECK(run_in("a", use_partition, NULL) == 0);
+		CHECK(run_in("a", fake_use_partition, NULL) == 0);
 		cg_end("a");
 		fake_populate(0);
 	}
@@ -111,7 +77,7 @@ static void test_unplug_refused(void)
 		uint64_t refused = counter("requests_refused");
 
 		fake_populate(1);
-		claim_and_use("a");
+		fake_claim_and_use("a");
 		wait_state(0, "populated");
 		snprintf(script, sizeof(script), "%s:3", refusals[i]);
 		fake_write("answers", script);
@@ -135,7 +101,7 @@ static void test_unplug_refused_and_wanted_again(void)
 	wait_refused(refused + 2);
 	CHECK(has_state(0, "parked"));
 	fake_populate(1);
-	claim_and_use("a");
+	fake_claim_and_use("a");
 	fake_write("answers", " ");
 	fake_end();
 }
@@ -162,7 +128,7 @@ static void test_refused_in_between(void)
 	for (int round = 0; round < 3; round++) {
 		fake_write("answers", "ack nack ack busy ack ack error ack nack ack busy:2 ack:3 error");
 		fake_populate(partition_count);
-		claim_and_use("a");
+		fake_claim_and_use("a");
 		fake_write("answers", "ack busy ack error ack nack:2 ack ack busy ack");
 		fake_populate(0);
 	}
@@ -178,7 +144,7 @@ static void test_late(void)
 	CHECK(fake_value("plugged_bytes") == 0 && !has_state(0, "populated"));
 	fake_wait_plugged(1);
 	fake_write("answers", "late:300");
-	claim_and_use("a");
+	fake_claim_and_use("a");
 	fake_populate(0);
 	fake_write("answers", "late:20 late:1 late:40 late:5 late:30 late:1 late:1 late:9");
 	fake_populate(partition_count);
@@ -192,14 +158,12 @@ static void test_late(void)
  */
 static void fatal_at_plug(const char *answer)
 {
-	int log = kernel_log(), expected = -ENODEV;
+	int log = kernel_log();
 	uint64_t requests;
 	pid_t pid;
 
 	fake_start();
-	CHECK(cg_make("a") == 0);
-	pid = start_in(NULL, claim_for_a, &expected);
-	wait_blocked(pid);
+	pid = fake_start_claim("a", -ENODEV);
 	fake_write("answers", answer);
 	fake_set("answer_timeout_ms", 300);
 	fake_request(partition_count * partition_bytes);
@@ -225,7 +189,7 @@ static void test_fatal_at_plug(void)
 		/* The next device is trusted again. */
 		fake_start();
 		fake_populate(1);
-		claim_and_use("a");
+		fake_claim_and_use("a");
 		fake_end();
 	}
 }
@@ -323,143 +287,6 @@ static void test_fatal_at_unplug(void)
 	}
 }
 
-static void touch_before_and_after(void *arg)
-{
-	int *pipes = arg;
-	size_t bytes = partition_bytes / 4;
-	char *mem = map_anon(2 * bytes), byte = 0;
-
-	touch(mem, bytes, 1);
-	CHECK(write(pipes[1], &byte, 1) == 1);
-	CHECK(read(pipes[2], &byte, 1) == 1);
-	touch(mem + bytes, bytes, 2);
-	for (size_t i = 0; i < 2 * bytes; i += PAGE)
-		CHECK(mem[i] == (i < bytes ? 1 : 2));
-}
-
-/* Runs @fatal while a cgroup uses its partition; that goes on, and the partition serves the next one. */
-static void memory_stays(void (*fatal)(void))
-{
-	int ready[2], go[2];
-	char byte;
-	pid_t pid;
-
-	fake_start();
-	fake_populate(1);
-	claim_new("a");
-	CHECK(pipe2(ready, O_CLOEXEC) == 0 && pipe2(go, O_CLOEXEC) == 0);
-	pid = start_in("a", touch_before_and_after, (int[]){ ready[0], ready[1], go[0] });
-	CHECK(read(ready[0], &byte, 1) == 1);
-	fatal();
-	fake_wait_given_up();
-	CHECK(has_state(0, "claimed"));
-	CHECK(write(go[1], &byte, 1) == 1);
-	CHECK(wait_for(pid) == 0);
-	cg_end("a");
-	wait_state(0, "populated");
-	claim_and_use("b");
-	for (int i = 0; i < 2; i++) {
-		close(ready[i]);
-		close(go[i]);
-	}
-	fake_end_lost();
-}
-
-static void lose_by_garbage(void)
-{
-	fake_write("answers", "garbage");
-	fake_request(2 * partition_bytes);
-}
-
-static void lose_by_silence(void)
-{
-	fake_set("answer_timeout_ms", 200);
-	fake_write("answers", "never");
-	fake_request(2 * partition_bytes);
-}
-
-static void lose_by_break(void)
-{
-	fake_set("broken", 1);
-	fake_request(2 * partition_bytes);
-}
-
-static void lose_by_reset_bit(void)
-{
-	fake_set("status", 64);
-	fake_set("interrupts", 1);
-}
-
-static void lose_by_removal(void)
-{
-	fake_pull_out();
-}
-
-static bool plug_was_sent(void *arg)
-{
-	return counter("requests_plug") > *(uint64_t *)arg;
-}
-
-static void lose_by_removal_in_flight(void)
-{
-	uint64_t sent = counter("requests_plug");
-
-	fake_write("answers", "never");
-	fake_request(2 * partition_bytes);
-	CHECK(wait_until(plug_was_sent, &sent, 20000));
-	fake_pull_out();
-}
-
-static void test_memory_stays(void)
-{
-	memory_stays(lose_by_garbage);
-	memory_stays(lose_by_silence);
-	memory_stays(lose_by_break);
-	memory_stays(lose_by_reset_bit);
-}
-
-static void test_memory_stays_without_device(void)
-{
-	memory_stays(lose_by_removal);
-	memory_stays(lose_by_removal_in_flight);
-}
-
-/* Whoever waits, asleep or by poll, hears of it. */
-static void waiters_hear(void (*fatal)(void))
-{
-	struct pollfd poller = { .events = POLLPRI };
-	int expected = -ENODEV;
-	char text[16];
-	pid_t pid;
-
-	fake_start();
-	CHECK(cg_make("a") == 0);
-	CHECK(cg_make("b") == 0);
-	CHECK(cg_write_nonblock("b", "memory.squeezy", "auto") == -EAGAIN);
-	poller.fd = open("/sys/fs/cgroup/b/memory.squeezy", O_RDONLY | O_CLOEXEC);
-	CHECK(poller.fd >= 0 && read(poller.fd, text, sizeof(text)) > 0);
-	pid = start_in(NULL, claim_for_a, &expected);
-	wait_blocked(pid);
-	fatal();
-	CHECK(wait_for(pid) == 0);
-	CHECK(poll(&poller, 1, 20000) == 1);
-	close(poller.fd);
-	CHECK(cg_write_nonblock("b", "memory.squeezy", "auto") == -ENODEV);
-	cg_end("a");
-	cg_end("b");
-	fake_end_lost();
-}
-
-static void test_waiters_hear(void)
-{
-	waiters_hear(lose_by_garbage);
-	waiters_hear(lose_by_silence);
-	waiters_hear(lose_by_break);
-	waiters_hear(lose_by_reset_bit);
-	waiters_hear(lose_by_removal);
-	waiters_hear(lose_by_removal_in_flight);
-}
-
 static bool none_is_used(void *arg)
 {
 	return count_state("parked") + count_state("absent") == partition_count;
@@ -475,7 +302,7 @@ static void test_refused_serves_claims(void)
 	CHECK(wait_until(none_is_used, NULL, 20000));
 	wait_refused(counter("requests_refused") + 1);
 	fake_request(partition_bytes);
-	claim_and_use("a");
+	fake_claim_and_use("a");
 	fake_request(0);
 	CHECK(wait_until(none_is_used, NULL, 20000));
 	wait_refused(counter("requests_refused") + 1);
@@ -510,7 +337,7 @@ static void test_poison_and_replacement(void)
 		unsigned int id = 0;
 
 		CHECK(wait_until(is_whole, &id, 20000));
-		claim_and_use("a");
+		fake_claim_and_use("a");
 	}
 	fake_end();
 }
@@ -552,10 +379,7 @@ const struct test fakeanswers_tests[] = {
 	{ "a plug answered as no device may ends the requests", test_fatal_at_plug },
 	{ "an answer given twice", test_twice },
 	{ "a plug that is done after the time-out", test_after_timeout },
-	{ "waiting claims hear that the device is gone", test_waiters_hear },
 	{ "an unplug that is done after the time-out", test_unplug_after_timeout },
 	{ "an unplug answered as no device may ends the requests", test_fatal_at_unplug },
-	{ "memory in use outlives the device's last answer", test_memory_stays },
-	{ "memory in use outlives the device", test_memory_stays_without_device },
 	{ NULL, NULL },
 };

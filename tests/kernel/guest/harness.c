@@ -504,6 +504,7 @@ static const struct suite {
 	{ "core-dump", core_dump_tests },
 	{ "poison", poison_tests },
 	{ "fakeanswers", fakeanswers_tests },
+	{ "fakelost", fakelost_tests },
 	{ "fakeconfig", fakeconfig_tests },
 	{ "fakefuzz", fakefuzz_tests },
 	{ "off", off_tests },

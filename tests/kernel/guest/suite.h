@@ -53,6 +53,7 @@ extern const struct test late_tasks_tests[];
 extern const struct test core_dump_tests[];
 extern const struct test poison_tests[];
 extern const struct test fakeanswers_tests[];
+extern const struct test fakelost_tests[];
 extern const struct test fakeconfig_tests[];
 extern const struct test fakefuzz_tests[];
 extern const struct test off_tests[];
