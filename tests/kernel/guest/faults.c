@@ -8,6 +8,7 @@
  */
 #include "hostile.h"
 #include "ledger.h"
+#include "pages.h"
 #include "suite.h"
 
 #include <errno.h>
@@ -304,6 +305,11 @@ static void test_stragglers(void)
 	end_instance();
 	CHECK(wait_until(failures_are_used, NULL, RECOVERY_MS));
 	CHECK(has_state(id, "released") && counter("stragglers_migrated") == migrated);
+	/* Who looks finds out what is in the way, and whose it is. */
+	wait_reason(id, "mapped");
+	CHECK_MSG(held(id, "mapped") == mapped_pages(id, pid) * PAGE, "%lu bytes held, %zu pages mapped", (unsigned long)held(id, "mapped"),
+		  mapped_pages(id, pid));
+	CHECK(is_mapped_by(id, pid));
 	disarm();
 	check_recovery(id);
 	CHECK(counter("stragglers_migrated") - migrated >= MIB / PAGE);

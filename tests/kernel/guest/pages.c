@@ -137,6 +137,27 @@ bool is_ordinary(const char *mem, size_t bytes)
 	return true;
 }
 
+size_t mapped_pages(unsigned int id, pid_t pid)
+{
+	uint64_t first = first_pfn(id), start, end, entry;
+	static char text[65536];
+	char path[64];
+	size_t pages = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	CHECK(read_file(path, text, sizeof(text)) == 0);
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	for (char *rest = NULL, *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		if (sscanf(line, "%lx-%lx", &start, &end) != 2 || strstr(line, "[vsyscall]"))
+			continue;
+		for (; start < end; start += PAGE) {
+			read_table(path, start / PAGE, &entry, 1);
+			pages += entry & PM_PRESENT && (entry & PM_PFN) - first < partition_bytes / PAGE;
+		}
+	}
+	return pages;
+}
+
 static uint64_t pagemap_entry(const void *page)
 {
 	uint64_t entry;

@@ -43,6 +43,9 @@ size_t normal_above_low(void);
 /* Page cache until no more than this is left above the low watermarks; a file on tmpfs that has no name, and goes when it is closed. */
 int fill_with_files(size_t leave);
 
+/* How many pages of a partition a process maps. */
+size_t mapped_pages(unsigned int id, pid_t pid);
+
 /* Page frame of a mapped page of ours, 0 if there is none. */
 uint64_t pfn_of(const void *page);
 uint64_t flags_of_pfn(uint64_t pfn);
