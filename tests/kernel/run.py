@@ -41,15 +41,17 @@ class Variant:
 
     def __init__(self, cmdline, expected="", suites="off", memory_mib=512, qemu=(), block="2M", needs=(), seconds=BOOT_SECONDS,
                  backend="memory-backend-ram", disk=None, on_debug=True, must_fail="", allowed=(),
-                 size=PARTITION, count=PARTITIONS, reboot=False, second_node_mib=0, slow=False):
+                 size=PARTITION, count=PARTITIONS, reboot=False, second_node_mib=0, slow=False, port=False):
         """disk: a disk with one file of so many MiB of random bytes, or "boot" for one with the kernel and the initramfs. on_debug: also
         on a debug kernel. must_fail: words of the failure that this boot must have. allowed: splats that it may have.
         memory_mib: None is what vm_base_bytes() says. second_node_mib: memory of a second NUMA node, beside memory_mib of the first;
-        slow: it is slower, by the firmware's HMAT."""
+        slow: it is slower, by the firmware's HMAT. port: the partitions'
+        device is behind a port that devices can be removed from."""
         self.cmdline, self.expected, self.suites, self.memory_mib = cmdline, expected, suites, memory_mib
         self.qemu, self.block, self.needs, self.seconds = list(qemu), block, needs, seconds
         self.backend, self.disk, self.on_debug, self.must_fail, self.allowed = backend, disk, on_debug, must_fail, allowed
         self.size, self.count, self.reboot, self.second_node_mib, self.slow = size, count, reboot, second_node_mib, slow
+        self.port = port
 
     @property
     def region(self):
@@ -123,7 +125,7 @@ VARIANTS = {
     "base-64": Variant("squeezy=64x128M", WITH, "base", count=64, memory_mib=None, seconds=900, on_debug=False),
     "base-126": Variant("squeezy=126x128M", WITH, "base", count=126, memory_mib=None, seconds=900, on_debug=False),
     "driver": Variant(LAYOUT, WITH, "driver", seconds=900),
-    "driver-4m": Variant(LAYOUT, "device blocks of 4096 KiB", "driver", block="4M", seconds=900),
+    "driver-4m": Variant(LAYOUT, "device blocks of 4096 KiB", "driver", block="4M", seconds=900, port=True),
     "driver-64m": Variant(LAYOUT, "device blocks of 65536 KiB", "driver", block="64M", seconds=900),
     "driver-256m": Variant(LAYOUT, "block size 268435456 does not divide", "driver-none", block="256M"),
     "driver-twins": Variant(LAYOUT, "left to the stock driver", "claim", qemu=(
@@ -229,7 +231,8 @@ def invert(results, words):
 def virtio_mem(variant):
     return [
         "-object", f"{variant.backend},id=mem0,size={variant.region},reserve=off",
-        "-device", f"virtio-mem-pci,id=vm0,memdev=mem0,node=0,requested-size=0,block-size={variant.block}",
+        *(["-device", "pcie-root-port,id=port0"] if variant.port else []),
+        "-device", f"virtio-mem-pci,id=vm0,memdev=mem0,node=0,requested-size=0,block-size={variant.block}" + (",bus=port0" if variant.port else ""),
         "-object", f"memory-backend-ram,id=mem1,size={SHARED},reserve=off",
         "-device", f"virtio-mem-pci,id=vm1,memdev=mem1,node=0,requested-size={SHARED},block-size=2M",
     ]

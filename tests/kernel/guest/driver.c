@@ -209,6 +209,39 @@ static void test_two_devices(void)
 	CHECK(wait_until(node0_is, &full, 60000));
 }
 
+static void stop_and_look(void *nid)
+{
+	size_t bytes = partition_bytes / 4;
+	char *mem = map_anon(bytes);
+
+	memset(mem, 0x5a, bytes);
+	raise(SIGSTOP);
+	for (size_t i = 0; i < bytes; i++)
+		CHECK(mem[i] == 0x5a);
+	CHECK(pages_elsewhere(mem, bytes, *(int *)nid) == 0);
+}
+
+/* QEMU has its memory devices stay. That it was asked changes nothing: not for who uses memory, nor for what the device wants next. */
+static void test_device_del(void)
+{
+	uint64_t sent;
+	pid_t pid;
+	int nid;
+
+	populate(1);
+	nid = partition_nid(claim_new("a"));
+	pid = start_stopped("a", stop_and_look, &nid);
+	sent = counter("requests_plug") + counter("requests_unplug");
+	CHECK(!host_try_qmp("device_del", "{\"id\": \"vm0\"}"));
+	CHECK(has_state(0, "claimed"));
+	CHECK(counter("requests_plug") + counter("requests_unplug") == sent);
+	CHECK(kill(pid, SIGCONT) == 0);
+	CHECK(wait_for(pid) == 0);
+	populate(2);
+	cg_end("a");
+	populate(0);
+}
+
 static void claim_and_wait(void *arg)
 {
 	CHECK(cg_write("b", "memory.squeezy", "auto") == -ENODEV);
@@ -264,6 +297,7 @@ const struct test driver_tests[] = {
 	{ "driver: long requests or many", test_trade_off },
 	{ "driver: sizes that are not multiples", test_not_a_multiple },
 	{ "driver: the stock driver's device beside ours", test_two_devices },
+	{ "driver: QEMU refuses to remove the device, and nothing changes", test_device_del },
 	{ "driver: the device is unplugged", test_removal },
 	{ NULL, NULL },
 };

@@ -263,10 +263,15 @@ uint64_t host_ask(const char *question)
 	return host_answer(question);
 }
 
-void host_qmp(const char *command, const char *arguments)
+bool host_try_qmp(const char *command, const char *arguments)
 {
 	say("@host qmp %s %s", command, arguments);
-	CHECK_MSG(!host_answer(command), "QEMU refuses %s %s", command, arguments);
+	return !host_answer(command);
+}
+
+void host_qmp(const char *command, const char *arguments)
+{
+	CHECK_MSG(host_try_qmp(command, arguments), "QEMU refuses %s %s", command, arguments);
 }
 
 void mount_disk(const char *where)

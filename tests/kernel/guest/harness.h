@@ -52,6 +52,8 @@ void host_request_bytes(size_t bytes);
 
 /* Any other command of QMP, with its arguments as JSON; returns when QEMU has taken it, CHECKs that it has. */
 void host_qmp(const char *command, const char *arguments);
+/* The same; has QEMU taken it? */
+bool host_try_qmp(const char *command, const char *arguments);
 
 /* Asks run.py something that only the host can see or do, and waits for the number it answers. */
 uint64_t host_ask(const char *question);
