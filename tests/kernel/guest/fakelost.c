@@ -110,14 +110,28 @@ static bool plug_was_sent(void *arg)
 	return counter("requests_plug") > *(uint64_t *)arg;
 }
 
-static void lose_by_removal_in_flight(void)
+/* Asks for one more partition and gets no answer, for as long as a test takes. */
+static void begin_plug(unsigned int partitions)
 {
 	uint64_t sent = counter("requests_plug");
 
+	fake_set("answer_timeout_ms", 3600000);
 	fake_write("answers", "never");
-	fake_request(2 * partition_bytes);
+	fake_request(partitions * partition_bytes);
 	CHECK(wait_until(plug_was_sent, &sent, 20000));
+}
+
+static void lose_by_removal_in_flight(void)
+{
+	begin_plug(2);
 	fake_pull_out();
+}
+
+/* That it has failed is seen at once, not when patience for the answer is at its end. */
+static void lose_by_reset_bit_in_flight(void)
+{
+	begin_plug(2);
+	lose_by_reset_bit();
 }
 
 static void test_memory_stays(void)
@@ -126,6 +140,7 @@ static void test_memory_stays(void)
 	memory_stays(lose_by_silence);
 	memory_stays(lose_by_break);
 	memory_stays(lose_by_reset_bit);
+	memory_stays(lose_by_reset_bit_in_flight);
 }
 
 static void test_memory_stays_without_device(void)
@@ -133,6 +148,21 @@ static void test_memory_stays_without_device(void)
 	memory_stays(lose_by_removal);
 	memory_stays(lose_by_removal_in_flight);
 }
+
+/* What the device wants back is drained at once, whatever it is asked for meanwhile. */
+static void test_shrink_in_flight(void)
+{
+	fake_start_coarse();
+	fake_populate(2);
+	begin_plug(3);
+	fake_request(partition_bytes);
+	wait_state(1, "parked");
+	CHECK(has_state(0, "populated") && partition_value(2, "plugged_bytes") == 0);
+	fake_pull_out();
+	fake_wait_given_up();
+	fake_end_lost();
+}
+
 
 /* Whoever waits, asleep or by poll, hears of it. */
 static void waiters_hear(void (*fatal)(void))
@@ -298,6 +328,7 @@ static void test_failed_page_without_device(void)
 
 const struct test fakelost_tests[] = {
 	{ "waiting claims hear that the device is gone", test_waiters_hear },
+	{ "a partition is drained while a request is in flight", test_shrink_in_flight },
 	{ "memory in use outlives the device's last answer", test_memory_stays },
 	{ "memory in use outlives the device", test_memory_stays_without_device },
 	{ "the next device is refused while memory of the last is claimed, and taken later", test_claimed_at_next_device },

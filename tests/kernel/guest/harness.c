@@ -214,66 +214,6 @@ void wait_state(unsigned int id, const char *state)
 		  partition_value(id, "missing_bytes") >> 10, reason);
 }
 
-/*
- * A line for run.py. The kernel would cut it in two on the console, as it likes, or ours its: its own log has whole lines. What we
- * printed before goes first. The newline makes the record whole; the console waits for more without.
- */
-__attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
-{
-	static const char level[] = "<1>";
-	char line[900];
-	va_list ap;
-	int fd, n;
-
-	va_start(ap, fmt);
-	n = (int)strlen(level) + vsnprintf(stpcpy(line, level), sizeof(line) - strlen(level) - 1, fmt, ap);
-	va_end(ap);
-	fflush(stdout);
-	tcdrain(STDOUT_FILENO);
-	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
-	CHECK_MSG(fd >= 0, "/dev/kmsg cannot be opened to say: %s", line);
-	CHECK_MSG(n < (int)sizeof(line) - 1, "too long to be said: %s", line);
-	line[n++] = '\n';
-	CHECK_MSG(write(fd, line, (size_t)n) == n, "cannot be said: %s", line);
-	close(fd);
-}
-
-void host_request_bytes(size_t bytes)
-{
-	say("@host request %zu", bytes);
-}
-
-void host_request(unsigned int partitions)
-{
-	host_request_bytes(partitions * partition_bytes);
-}
-
-/* The number that run.py types on our console. */
-static uint64_t host_answer(const char *to)
-{
-	char answer[64];
-
-	CHECK_MSG(fgets(answer, sizeof(answer), stdin), "%s", to);
-	return strtoull(answer, NULL, 10);
-}
-
-uint64_t host_ask(const char *question)
-{
-	say("@host ask %s", question);
-	return host_answer(question);
-}
-
-bool host_try_qmp(const char *command, const char *arguments)
-{
-	say("@host qmp %s %s", command, arguments);
-	return !host_answer(command);
-}
-
-void host_qmp(const char *command, const char *arguments)
-{
-	CHECK_MSG(host_try_qmp(command, arguments), "QEMU refuses %s %s", command, arguments);
-}
-
 void mount_disk(const char *where)
 {
 	static const char devices[] = "/devices";
@@ -553,7 +493,7 @@ static unsigned int run_all(const struct test *tests, unsigned int number)
 	for (const struct test *t = tests; t->name; t++) {
 		bool ok = run_one(t) && run_one(&pages_test);
 
-		say("@tap %s %u - %s", ok ? "ok" : "not ok", ++number, t->name);
+		host_say("@tap %s %u - %s", ok ? "ok" : "not ok", ++number, t->name);
 		clean_up();
 	}
 	return number;
@@ -572,7 +512,7 @@ static unsigned int run_suites(char *list)
 		if (s < end)
 			number = run_all(s->tests, number);
 		else
-			say("@tap not ok %u - there is no suite %s", ++number, name);
+			host_say("@tap not ok %u - there is no suite %s", ++number, name);
 	}
 	return number;
 }
@@ -597,7 +537,7 @@ int main(int argc, char **argv)
 	set_up();
 	set_up_console();
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	say("@tap 1..%u", run_suites(list ? list : (char[]){ "off" }));
+	host_say("@tap 1..%u", run_suites(list ? list : (char[]){ "off" }));
 	sync();
 	reboot(RB_POWER_OFF);
 	return 0;

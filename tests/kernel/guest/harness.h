@@ -46,6 +46,8 @@ extern bool in_child;
 extern size_t partition_bytes;
 extern unsigned int partition_count;
 
+/* A line for run.py. */
+__attribute__((format(printf, 1, 2))) void host_say(const char *fmt, ...);
 /* Asks the host to set the requested size to this many partitions. */
 void host_request(unsigned int partitions);
 void host_request_bytes(size_t bytes);
