@@ -100,9 +100,9 @@ static inline bool squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm,
  * @memcg: memcg of the address space it was allocated for, with a reference of
  *	the caller's; exchanged where another has to pay
  *
- * This is the second look that closes the race of a fault with a release: a
- * folio of a partition goes to a memcg that (still) claims it. If @memcg does
- * not, because its task was moved between fault and charge, the claimant pays.
+ * The second look, for the race of a fault with a release: folios of a partition
+ * go to a memcg that (still) claims it. Where @memcg does not, the claimant pays
+ * for a task that was moved meanwhile, the writer for memory that is nobody's.
  *
  * Return: 0, or -ENOMEM if it has been released or @folio goes to page cache.
  */

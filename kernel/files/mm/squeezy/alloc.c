@@ -116,14 +116,17 @@ struct folio *__squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *v
 	return folio;
 }
 
-static bool is_nobodys(struct mm_struct *mm)
+/* The same as squeezy_mm_nid(), but NUMA_NO_NODE for what is nobody's. */
+static int owners_nid(struct mm_struct *mm)
 {
-	bool nobodys;
+	struct task_struct *owner;
+	int nid;
 
 	rcu_read_lock();
-	nobodys = !squeezy_mm_owner(mm);
+	owner = squeezy_mm_owner(mm);
+	nid = owner ? squeezy_task_nid(owner) : NUMA_NO_NODE;
 	rcu_read_unlock();
-	return nobodys;
+	return nid;
 }
 
 /*
@@ -137,13 +140,11 @@ static bool is_nobodys(struct mm_struct *mm)
 bool __squeezy_collapse_alloc(gfp_t gfp, struct mm_struct *mm, const u32 *node_load,
 			      struct folio **ret_folio)
 {
-	int own = squeezy_mm_nid(mm);
-	bool foreign = false;
-	int nid;
+	int nid, own = owners_nid(mm);
+	bool foreign = own == NUMA_NO_NODE;
 
 	for (nid = squeezy_first_nid; nid < squeezy_first_nid + (int)squeezy_nr_nodes; nid++)
 		foreign |= nid != own && node_load[nid];
-	foreign |= is_nobodys(mm);
 	if (!own && !foreign)
 		return false;
 	*ret_folio = NULL;
@@ -167,7 +168,7 @@ static bool becomes_shmem(struct folio *folio)
 	return folio_test_locked(folio);
 }
 
-/* Who fills memory that is nobody's, if it is the partition of its cgroup that serves it. */
+/* Who causes this charge to the root, for memory that is nobody's, if the partition is its own. */
 static struct mem_cgroup *get_writer(int nid)
 {
 	struct mem_cgroup *memcg;

@@ -94,7 +94,7 @@ enum squeezy_counter {
 	SQUEEZY_MAPS_REMOVED,
 	SQUEEZY_MAP_FAILURES,
 	SQUEEZY_CHARGES_REFUSED,	/* lost the race with a release, or became a file's */
-	SQUEEZY_CHARGES_REDIRECTED,	/* paid by the claimant: task moved, or no owner */
+	SQUEEZY_CHARGES_REDIRECTED,	/* task moved: the claimant pays; no owner: the writer */
 	SQUEEZY_MIGRATIONS_REFUSED,
 	SQUEEZY_PARTITION_FULL,		/* order-0 faults that met a full partition */
 	SQUEEZY_OOM_KILLS,
@@ -179,13 +179,22 @@ static inline struct squeezy_partition *squeezy_partition_of(int nid)
 	return &squeezy_layout.partitions[nid - squeezy_first_nid];
 }
 
+/*
+ * Until its fork() is nearly over a child is in the root cgroup. Its state is
+ * read before its cgroup, and changes after that.
+ */
+static inline bool squeezy_is_unborn(struct task_struct *task)
+{
+	return READ_ONCE(task->__state) == TASK_NEW &&
+	       mem_cgroup_is_root(mem_cgroup_from_task(task));
+}
+
 /**
  * squeezy_mm_owner - whose cgroup this address space belongs to
  * @mm: the address space
  *
  * Under RCU. Nobody's is one whose processes have all died, and one whose owner
- * is not born yet: until its fork() is nearly over it is in the root cgroup. Its
- * state is read before its cgroup, and changes after that.
+ * is not born yet.
  *
  * Return: the task, or NULL.
  */
@@ -193,7 +202,13 @@ static inline struct task_struct *squeezy_mm_owner(struct mm_struct *mm)
 {
 	struct task_struct *owner = rcu_dereference(mm->owner);
 
-	return likely(owner && READ_ONCE(owner->__state) != TASK_NEW) ? owner : NULL;
+	return likely(owner && !squeezy_is_unborn(owner)) ? owner : NULL;
+}
+
+/* Under RCU. mem_cgroup_from_task(), without a call: every fault comes here. */
+static inline int squeezy_task_nid(struct task_struct *task)
+{
+	return READ_ONCE(mem_cgroup_from_css(task_css(task, memory_cgrp_id))->squeezy.nid);
 }
 
 /**
@@ -212,10 +227,7 @@ static inline int squeezy_mm_nid(struct mm_struct *mm)
 
 	rcu_read_lock();
 	owner = squeezy_mm_owner(mm);
-	if (unlikely(!owner))
-		owner = current;
-	/* mem_cgroup_from_task(), without a call: every fault comes here. */
-	nid = READ_ONCE(mem_cgroup_from_css(task_css(owner, memory_cgrp_id))->squeezy.nid);
+	nid = squeezy_task_nid(likely(owner) ? owner : current);
 	rcu_read_unlock();
 	return nid;
 }

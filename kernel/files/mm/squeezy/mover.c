@@ -234,6 +234,9 @@ static void settle_one(struct squeezy_partition *p)
 		back_off(p);
 	spin_lock(&squeezy_lock);
 	p->reserved = false;
+	/* Not by what was plugged before: with some boot options a map needs memory. */
+	if (!is_full(p))
+		WRITE_ONCE(p->map_wanted, false);
 	if (returned)
 		p->map_failed = false;
 	spin_unlock(&squeezy_lock);
@@ -371,7 +374,7 @@ static void want_maps(unsigned int more)
 		if (want && !p->map_wanted) {
 			begin_populate(p);
 			news = true;
-		} else if (!more && !p->plugged_blocks) {
+		} else if (!more && !p->plugged_blocks && !p->reserved) {
 			p->populating = false;
 			p->fresh_map = false;
 		}
@@ -530,6 +533,7 @@ int squeezy_mover_start(void)
 	for_each_squeezy_partition(p)
 		p->not_before = jiffies;
 	WRITE_ONCE(device_changed, true);
+	squeezy_map_resume();
 	mover = squeezy_create_thread(mover_loop, "squeezy_mover");
 	if (IS_ERR(mover)) {
 		pr_err("no mover (error %ld): nothing is drained\n", PTR_ERR(mover));
@@ -538,7 +542,6 @@ int squeezy_mover_start(void)
 	/* Milliseconds of work that somebody waits for. */
 	sched_set_fifo_low(mover);
 	wake_up_process(mover);
-	squeezy_map_resume();
 	return 0;
 }
 
@@ -564,9 +567,7 @@ int squeezy_mover_take_back(void)
 
 	squeezy_request_forget();
 	settle_run();
-	if (squeezy_map_stop())
-		return -EBUSY;
-	if (squeezy_any_claim())
+	if (squeezy_map_stop() || squeezy_any_claim())
 		return -EBUSY;
 	for_each_squeezy_partition(p) {
 		if (squeezy_get_state(p) == SQUEEZY_RELEASED || grab(p))
@@ -589,6 +590,7 @@ int squeezy_mover_take_back(void)
 	}
 	demand = 0;
 	squeezy_map_set_demand(0);
+	squeezy_map_resume();
 	return 0;
 }
 
