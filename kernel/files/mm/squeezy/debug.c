@@ -292,7 +292,7 @@ static bool node_serves(int nid)
 	return serves;
 }
 
-/* No mistake, but what a driver may ask for: a claimed partition serves nobody by the number of its node. */
+/* No mistake, but what a driver may ask for: a claimed partition serves nobody by its node. */
 static int ask_by_node(void)
 {
 	struct squeezy_partition *p = first_claimed();
@@ -320,43 +320,44 @@ static int plant_warning(void)
 	return 0;
 }
 
+static const struct {
+	const char *name;
+	int (*once)(void);
+	int (*shift)(long by);
+	long by;
+} mistakes[] = {
+	{ "page", .once = plant_page },
+	{ "-page", .once = pull_page },
+	{ "anon", .once = plant_anon },
+	{ "-anon", .once = pull_mapped },
+	{ "file", .once = plant_file },
+	{ "-file", .once = pull_mapped },
+	{ "table", .once = plant_table },
+	{ "-table", .once = pull_table },
+	{ "count", .shift = plant_count, .by = 1 },
+	{ "-count", .shift = plant_count, .by = -1 },
+	{ "managed", .shift = plant_managed, .by = 1 },
+	{ "-managed", .shift = plant_managed, .by = -1 },
+	{ "pcp", .shift = plant_pcp, .by = -1 },
+	{ "-pcp", .shift = plant_pcp, .by = 1 },
+	{ "length", .shift = plant_length, .by = 1 },
+	{ "-length", .shift = plant_length, .by = -1 },
+	{ "cache", .shift = plant_cache, .by = 1 },
+	{ "-cache", .shift = plant_cache, .by = -1 },
+	{ "sections", .once = plant_sections },
+	{ "parked", .once = plant_parked },
+	{ "free", .once = plant_free },
+	{ "-reference", .once = pull_reference },
+	{ "owner", .once = plant_owner },
+	{ "nid", .once = plant_nid },
+	{ "zonelist", .once = plant_zonelist },
+	{ "by-node", .once = ask_by_node },
+	{ "leak", .once = plant_leak },
+	{ "warning", .once = plant_warning },
+};
+
 static int plant(const char *what)
 {
-	static const struct {
-		const char *name;
-		int (*once)(void);
-		int (*shift)(long by);
-		long by;
-	} mistakes[] = {
-		{ "page", .once = plant_page },
-		{ "-page", .once = pull_page },
-		{ "anon", .once = plant_anon },
-		{ "-anon", .once = pull_mapped },
-		{ "file", .once = plant_file },
-		{ "-file", .once = pull_mapped },
-		{ "table", .once = plant_table },
-		{ "-table", .once = pull_table },
-		{ "count", .shift = plant_count, .by = 1 },
-		{ "-count", .shift = plant_count, .by = -1 },
-		{ "managed", .shift = plant_managed, .by = 1 },
-		{ "-managed", .shift = plant_managed, .by = -1 },
-		{ "pcp", .shift = plant_pcp, .by = -1 },
-		{ "-pcp", .shift = plant_pcp, .by = 1 },
-		{ "length", .shift = plant_length, .by = 1 },
-		{ "-length", .shift = plant_length, .by = -1 },
-		{ "cache", .shift = plant_cache, .by = 1 },
-		{ "-cache", .shift = plant_cache, .by = -1 },
-		{ "sections", .once = plant_sections },
-		{ "parked", .once = plant_parked },
-		{ "free", .once = plant_free },
-		{ "-reference", .once = pull_reference },
-		{ "owner", .once = plant_owner },
-		{ "nid", .once = plant_nid },
-		{ "zonelist", .once = plant_zonelist },
-		{ "by-node", .once = ask_by_node },
-		{ "leak", .once = plant_leak },
-		{ "warning", .once = plant_warning },
-	};
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(mistakes); i++)

@@ -432,7 +432,7 @@ static bool unpark_one(void)
 	return false;
 }
 
-/* Asks the device what it wants, or whether it has failed, if it has said that something changed. */
+/* Asks the device what it wants, or if it has failed, after it has said that something changed. */
 static bool look_at_device(void)
 {
 	if (!squeezy_device_alive() || !xchg(&device_changed, false))
