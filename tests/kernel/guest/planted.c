@@ -32,7 +32,7 @@ static void expect_found(const char *what, const char *undo, const char *words)
 
 	check_pages();
 	plant(what);
-	CHECK(!pages_are_right(text, sizeof(text)));
+	CHECK_MSG(!pages_are_right(text, sizeof(text)), "%s is not found", what);
 	CHECK_MSG(strstr(text, words), "the check says: %.200s", text);
 	plant(undo);
 	check_pages();

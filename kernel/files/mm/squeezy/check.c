@@ -217,6 +217,13 @@ static void find_not_free(struct look *l, unsigned long pfn, unsigned long *not_
 	spin_unlock_irq(&zone->lock);
 }
 
+/* A fault of free pages makes none of them suspect. */
+static bool may_be_wrong(struct look *l, const unsigned long *suspects)
+{
+	return l->first || !bitmap_empty(suspects, MAX_ORDER_NR_PAGES) ||
+	       l->s->faults & BIT(FAULT_FREE_PAGES);
+}
+
 /* One block of the largest order; free blocks do not reach across its border. */
 static void look_at_block(struct look *l, unsigned long pfn)
 {
@@ -225,7 +232,7 @@ static void look_at_block(struct look *l, unsigned long pfn)
 	unsigned long *suspects = l->s->pages + BIT_WORD(pfn - l->p->start_pfn);
 	unsigned int i, nr;
 
-	if (!l->first && bitmap_empty(suspects, MAX_ORDER_NR_PAGES))
+	if (!may_be_wrong(l, suspects))
 		return;
 	bitmap_zero(bad, MAX_ORDER_NR_PAGES);
 	if (l->state == SQUEEZY_PARKED)
