@@ -35,6 +35,14 @@ void stress_did(struct stress_shared *shared, enum stress_deed deed)
 	__atomic_fetch_add(&shared->deeds[deed], 1, __ATOMIC_RELAXED);
 }
 
+/* Counted as soon as it is done: the instance may end at any time, and on a slow machine it mostly does before the rest is over. */
+static struct stress_shared *of_all;
+
+static void did(enum stress_deed deed)
+{
+	stress_did(of_all, deed);
+}
+
 /* NULL when the address space or the limit does not allow more: then this deed is skipped. */
 static char *map_somewhere(size_t bytes)
 {
@@ -54,99 +62,99 @@ static void fill_and_compare(char *mem, size_t bytes, unsigned char value)
 		CHECK((unsigned char)mem[i] == value && (unsigned char)mem[i + PAGE - 1] == value);
 }
 
-static bool do_small(uint64_t *rnd)
+static void do_small(uint64_t *rnd)
 {
 	size_t bytes = (1 + stress_random(rnd, 8)) * MIB;
 	char *mem = map_somewhere(bytes);
 
 	if (!mem)
-		return false;
+		return;
+	did(STRESS_SMALL);
 	fill_and_compare(mem, bytes, (unsigned char)stress_random(rnd, 255) + 1);
 	munmap(mem, bytes);
-	return true;
 }
 
 /* 2 MiB pages where madvise enables them, else 64 KiB; then holes in them. */
-static bool do_huge(uint64_t *rnd)
+static void do_huge(uint64_t *rnd)
 {
 	char *mem = map_somewhere(4 * HUGE);
 
 	if (!mem)
-		return false;
-	madvise(mem, 4 * HUGE, MADV_HUGEPAGE);
+		return;
+	if (!madvise(mem, 4 * HUGE, MADV_HUGEPAGE))
+		did(STRESS_HUGE);
 	fill_and_compare(mem, 4 * HUGE, (unsigned char)stress_random(rnd, 255) + 1);
 	for (int i = 0; i < 8; i++)
 		madvise(mem + stress_random(rnd, 2000) * PAGE, (1 + stress_random(rnd, 40)) * PAGE, MADV_DONTNEED);
 	munmap(mem, stress_random(rnd, 2) ? 4 * HUGE : HUGE + 16 * PAGE);
-	return true;
 }
 
-static bool do_fork(uint64_t *rnd)
+static void do_fork(uint64_t *rnd)
 {
 	char *mem = map_somewhere(2 * MIB);
 	int status = 0;
 	pid_t pid;
 
 	if (!mem)
-		return false;
+		return;
 	touch(mem, 2 * MIB, 1);
 	pid = fork();
 	if (!pid) {
 		fill_and_compare(mem, 2 * MIB, 2);
 		_exit(0);
 	}
+	if (pid > 0)
+		did(STRESS_FORKS);
 	fill_and_compare(mem, 2 * MIB, 3);
 	/* Sometimes an orphan stays for the kill. */
 	if (pid > 0 && stress_random(rnd, 8))
 		waitpid(pid, &status, 0);
 	CHECK(!WIFEXITED(status) || !WEXITSTATUS(status));
 	munmap(mem, 2 * MIB);
-	return pid > 0;
 }
 
-static bool do_splice(uint64_t *rnd, int pipe_fd)
+static void do_splice(uint64_t *rnd, int pipe_fd)
 {
 	char *mem = map_somewhere(MIB);
 	struct iovec iov = { mem, (1 + stress_random(rnd, 8)) * PAGE };
-	ssize_t taken;
 
 	if (!mem)
-		return false;
+		return;
 	touch(mem, MIB, 4);
 	/* A full pipe takes nothing. */
-	taken = vmsplice(pipe_fd, &iov, 1, SPLICE_F_NONBLOCK);
+	if (vmsplice(pipe_fd, &iov, 1, SPLICE_F_NONBLOCK) > 0)
+		did(STRESS_SPLICES);
 	munmap(mem, MIB);
-	return taken > 0;
 }
 
 /* A registered buffer pins memory that was never touched before; the ring may outlive the mapping. */
-static bool do_ring(uint64_t *rnd)
+static void do_ring(uint64_t *rnd)
 {
 	struct io_uring_params params = { .flags = 0 };
 	int fd = (int)syscall(SYS_io_uring_setup, 4, &params);
 	char *mem = map_somewhere(MIB);
 	struct iovec iov = { mem, MIB };
-	bool pinned = false;
 
 	if (fd < 0)
-		return false;
+		return;
 	if (mem) {
-		pinned = !syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, &iov, 1);
+		if (!syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, &iov, 1))
+			did(STRESS_RINGS);
 		munmap(mem, MIB);
 	}
 	if (stress_random(rnd, 4))
 		close(fd);
-	return pinned;
 }
 
-static bool do_advice(uint64_t *rnd)
+static void do_advice(uint64_t *rnd)
 {
 	static const int advice[] = { MADV_FREE, MADV_COLLAPSE, MADV_DONTNEED, MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED };
 	char *mem = map_somewhere(2 * HUGE);
 	char *moved;
 
 	if (!mem)
-		return false;
+		return;
+	did(STRESS_ADVICE);
 	touch(mem, 2 * HUGE, 5);
 	for (int i = 0; i < 3; i++)
 		madvise(mem, 2 * HUGE, advice[stress_random(rnd, sizeof(advice) / sizeof(advice[0]))]);
@@ -156,38 +164,23 @@ static bool do_advice(uint64_t *rnd)
 	if (moved == MAP_FAILED) {
 		/* Behind it are others' mappings. */
 		munmap(mem, 2 * HUGE);
-		return true;
+		return;
 	}
 	touch(moved, HUGE, 6);
 	munmap(moved, 2 * HUGE + MIB);
-	return true;
 }
 
 /* More than the partition holds: somebody inside is killed. */
-static bool do_flood(void)
+static void do_flood(void)
 {
 	size_t bytes = partition_bytes + partition_bytes / 8;
 	char *mem = map_somewhere(bytes);
 
 	if (!mem)
-		return false;
+		return;
+	did(STRESS_FLOODS);
 	touch(mem, bytes, 7);
 	munmap(mem, bytes);
-	return true;
-}
-
-/* Whether it was done; the kernel may have had no room, or a limit in the way. */
-static bool do_deed(enum stress_deed deed, uint64_t *rnd, int pipe_fd)
-{
-	switch (deed) {
-	case STRESS_HUGE: return do_huge(rnd);
-	case STRESS_FORKS: return do_fork(rnd);
-	case STRESS_SPLICES: return do_splice(rnd, pipe_fd);
-	case STRESS_RINGS: return do_ring(rnd);
-	case STRESS_ADVICE: return do_advice(rnd);
-	case STRESS_FLOODS: return do_flood();
-	default: return do_small(rnd);
-	}
 }
 
 void stress_work(struct stress_shared *shared, uint64_t *rnd, int pipe_fd)
@@ -196,16 +189,21 @@ void stress_work(struct stress_shared *shared, uint64_t *rnd, int pipe_fd)
 		STRESS_SMALL, STRESS_SMALL, STRESS_HUGE, STRESS_HUGE, STRESS_FORKS, STRESS_SPLICES, STRESS_RINGS, STRESS_ADVICE,
 	};
 
+	of_all = shared;
 	for (;;) {
 		enum stress_deed deed = deeds[stress_random(rnd, sizeof(deeds) / sizeof(deeds[0]))];
 
 		/* Rare, as they end the instance; but there are some in any run. */
 		if (shared->deeds[STRESS_FLOODS] < FLOODS_MIN || !stress_random(rnd, 300))
 			deed = STRESS_FLOODS;
-		/* Whoever floods is killed for it. */
-		if (deed == STRESS_FLOODS)
-			stress_did(shared, deed);
-		if (do_deed(deed, rnd, pipe_fd) && deed != STRESS_FLOODS)
-			stress_did(shared, deed);
+		switch (deed) {
+		case STRESS_HUGE: do_huge(rnd); break;
+		case STRESS_FORKS: do_fork(rnd); break;
+		case STRESS_SPLICES: do_splice(rnd, pipe_fd); break;
+		case STRESS_RINGS: do_ring(rnd); break;
+		case STRESS_ADVICE: do_advice(rnd); break;
+		case STRESS_FLOODS: do_flood(); break;
+		default: do_small(rnd); break;
+		}
 	}
 }
