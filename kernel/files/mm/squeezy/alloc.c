@@ -80,9 +80,7 @@ static bool cannot_end(struct vm_area_struct *vma)
 	return (vma->vm_flags & VM_DROPPABLE) && squeezy_task_is_dying();
 }
 
-/* Out of line, so that a fault of a task without a claim saves no registers for it. */
-static noinline struct folio *alloc_from(gfp_t gfp, int order, struct vm_area_struct *vma,
-					 int nid)
+static struct folio *alloc_from(gfp_t gfp, int order, struct vm_area_struct *vma, int nid)
 {
 	struct folio *folio;
 
@@ -98,22 +96,45 @@ static noinline struct folio *alloc_from(gfp_t gfp, int order, struct vm_area_st
 	return squeezy_mm_nid(vma->vm_mm) != nid || cannot_end(vma) ? NULL : ERR_PTR(-ENOMEM);
 }
 
+/* Out of line, so that a fault of a task without a claim saves no registers for it. */
+static noinline struct folio *alloc_inside(gfp_t gfp, int order, struct vm_area_struct *vma)
+{
+	int tried, nid = squeezy_mm_nid(vma->vm_mm);
+	struct folio *folio = NULL;
+
+	while (nid) {
+		tried = nid;
+		folio = alloc_from(gfp, order, vma, nid);
+		if (folio)
+			break;
+		/* Moved to another claim meanwhile? */
+		nid = squeezy_mm_nid(vma->vm_mm);
+		if (likely(nid == tried))
+			break;
+	}
+	return folio;
+}
+
+/* Has its owner no claim, for sure? Without a call: every fault comes here. */
+static bool has_no_claim(struct mm_struct *mm)
+{
+	struct task_struct *owner;
+	bool none;
+
+	rcu_read_lock();
+	owner = rcu_dereference(mm->owner);
+	none = likely(owner && READ_ONCE(owner->__state) != TASK_NEW) && !squeezy_task_nid(owner);
+	rcu_read_unlock();
+	return none;
+}
+
 /* NULL: the owner has no partition; an error: that cannot serve the request. */
 struct folio *__squeezy_vma_alloc(gfp_t gfp, int order, struct vm_area_struct *vma)
 {
-	int tried, nid = squeezy_mm_nid(vma->vm_mm);
-	struct folio *folio;
-
 	/* Drivers that map pages of their own ask without __GFP_MOVABLE. */
-	if (likely(!nid) || !(gfp & __GFP_MOVABLE))
+	if (likely(has_no_claim(vma->vm_mm)) || !(gfp & __GFP_MOVABLE))
 		return NULL;
-	do {
-		tried = nid;
-		folio = alloc_from(gfp, order, vma, nid);
-		/* Moved to another claim meanwhile? */
-		nid = folio ? 0 : squeezy_mm_nid(vma->vm_mm);
-	} while (unlikely(nid && nid != tried));
-	return folio;
+	return alloc_inside(gfp, order, vma);
 }
 
 /* The same as squeezy_mm_nid(), but NUMA_NO_NODE for what is nobody's. */

@@ -205,7 +205,7 @@ static inline struct task_struct *squeezy_mm_owner(struct mm_struct *mm)
 	return likely(owner && !squeezy_is_unborn(owner)) ? owner : NULL;
 }
 
-/* Under RCU. mem_cgroup_from_task(), without a call: every fault comes here. */
+/* Under RCU. mem_cgroup_from_task(), without a call. */
 static inline int squeezy_task_nid(struct task_struct *task)
 {
 	return READ_ONCE(mem_cgroup_from_css(task_css(task, memory_cgrp_id))->squeezy.nid);
