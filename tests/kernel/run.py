@@ -107,7 +107,7 @@ VARIANTS = {
     "kmemleak": Variant(LAYOUT + " kmemleak=on", WITH, "claim,drain,holders,late-tasks,poison,controller,leaks", memory_mib=768, qemu=SLOW_DISK,
                         needs=("DEBUG_KMEMLEAK", "MEMORY_FAILURE"), seconds=900),
     "kmemleak-fake": FakeVariant("fakeconfig,fakeanswers,fakelost,leaks", " kmemleak=on", ("DEBUG_KMEMLEAK",)),
-    "planted-warning": Variant(LAYOUT, WITH, "plant_warning", needs=("SQUEEZY_DEBUG",), must_fail="plant_write"),
+    "planted-warning": Variant(LAYOUT, WITH, "plant_warning", needs=("SQUEEZY_DEBUG",), must_fail="mm/squeezy/debug.c"),
     "planted-leak": Variant(LAYOUT + " kmemleak=on", WITH, "plant_leak,leaks", needs=("SQUEEZY_DEBUG", "DEBUG_KMEMLEAK"),
                             must_fail="kmemleak finds nothing"),
     "maps": Variant("squeezy=4x256M", "partitions of 256 MiB", "maps", size=256 * MIB, seconds=900),
