@@ -362,7 +362,7 @@ def run_variant(name, options, initramfs, workdir):
                 proc.stdin.flush()
             elif line.endswith("@host ask size"):
                 answer = qmp.call("qom-get", path="/machine/peripheral/vm0", property="size")
-                proc.stdin.write(f"{answer['return']}\n")
+                proc.stdin.write(f"{answer.get('return', -1)}\n")
                 proc.stdin.flush()
             elif match := re.search(r"@host ask (.*)$", line):
                 proc.stdin.write(f"{hostmem.answer(proc.pid, variant.region, variant.size, match[1].split())}\n")

@@ -32,7 +32,7 @@ WRONG = [
     "Oops: invalid opcode: 0000 [#1] PREEMPT SMP KASAN",
     "Oops: general protection fault, probably for non-canonical address 0xdead000000000100: 0000 [#1] SMP",
     "INFO: task squeezy_mover:61 blocked for more than 122 seconds.",
-    "INFO: rcu detected stall",
+    "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
     "rcu: INFO: rcu_sched self-detected stall on CPU",
     "INFO: trying to register non-static key.",
     "UBSAN: array-index-out-of-bounds in mm/squeezy/holders.c:88:9",
@@ -47,7 +47,7 @@ WRONG = [
 ]
 FINE = [
     "Memory failure: 0x40123: recovery action for dirty LRU page: Recovered",
-    "mce: [Hardware Error]: hardware memory corruption is only injected",
+    "Memory failure: 0x40123: Sending SIGBUS to kernel-tests:101 due to hardware memory corruption",
     "squeezy: 4 partitions of 128 MiB on nodes 1 to 4",
     "Memory cgroup out of memory: Killed process 101 (kernel-tests) total-vm:140000kB",
     "DEBUG_PAGEALLOC is off",

@@ -256,11 +256,23 @@ static void test_claimed_at_next_device(void)
 	plug_in_again();
 }
 
+/* Without a device, while one of two partitions cannot be had: the other one serves. */
+static void use_other(unsigned int id)
+{
+	unsigned int other = claim_new("b");
+
+	CHECK(other != id);
+	CHECK(fake_is_given_up());
+	CHECK(run_in("b", fake_use_partition, NULL) == 0);
+	cg_end("b");
+	wait_state(other, "populated");
+}
+
 /* Nobody claims anything, but a pipe still holds pages. What was free was drained for the new device, and can be claimed again. */
 static void test_held_at_next_device(void)
 {
 	char text[PIPE_PAGES * PAGE];
-	unsigned int id, other;
+	unsigned int id;
 	int fds[2];
 
 	fake_start();
@@ -273,12 +285,7 @@ static void test_held_at_next_device(void)
 	wait_reason(id, "references");
 	plug_in_too_early();
 	CHECK(has_state(id, "released"));
-	other = claim_new("b");
-	CHECK(other != id);
-	CHECK(fake_is_given_up());
-	CHECK(run_in("b", fake_use_partition, NULL) == 0);
-	cg_end("b");
-	wait_state(other, "populated");
+	use_other(id);
 	CHECK(read(fds[0], text, sizeof(text)) == (ssize_t)sizeof(text));
 	CHECK(has_pattern(text, sizeof(text)));
 	wait_state(id, "populated");
@@ -294,7 +301,7 @@ static void test_held_at_next_device(void)
 static void test_failed_page_without_device(void)
 {
 	uint64_t corrupted = meminfo("HardwareCorrupted:"), drains = counter("drains");
-	unsigned int id, other;
+	unsigned int id;
 
 	fake_start();
 	fake_populate(2);
@@ -304,14 +311,8 @@ static void test_failed_page_without_device(void)
 	cg_end("a");
 	wait_reason(id, "hwpoison");
 	CHECK(held(id, "hwpoison") == FAILED_BYTES);
-	for (int round = 0; round < 3; round++) {
-		other = claim_new("b");
-		CHECK(other != id);
-		CHECK(fake_is_given_up());
-		CHECK(run_in("b", fake_use_partition, NULL) == 0);
-		cg_end("b");
-		wait_state(other, "populated");
-	}
+	for (int round = 0; round < 3; round++)
+		use_other(id);
 	CHECK(has_state(id, "released"));
 	CHECK(has_reason(id, "hwpoison"));
 	CHECK(held(id, "hwpoison") == FAILED_BYTES);

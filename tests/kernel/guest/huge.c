@@ -112,13 +112,6 @@ static bool is_collapsed(void *mem)
 	return is_huge(mem);
 }
 
-/* How long khugepaged rests between two scans, and after an allocation that failed. */
-static void set_rests(const char *scan_ms, const char *alloc_ms)
-{
-	CHECK(write_file(THP_SYSFS "khugepaged/scan_sleep_millisecs", scan_ms, 0) == 0);
-	CHECK(write_file(THP_SYSFS "khugepaged/alloc_sleep_millisecs", alloc_ms, 0) == 0);
-}
-
 /* khugepaged itself, which runs in no cgroup. */
 static void collapsed_in_time(void *nid)
 {
@@ -132,9 +125,9 @@ static void collapsed_in_time(void *nid)
 
 static void by_khugepaged(void *nid)
 {
-	set_rests("10", "10");
+	khugepaged_set_rests("10", "10");
 	collapsed_in_time(nid);
-	set_rests("10000", "60000");
+	khugepaged_set_rests("10000", "60000");
 }
 
 /* Brings small pages of node 0 into a claim; they can never be collapsed. */
@@ -150,15 +143,10 @@ static void bring_small_pages(void *cgroup)
 	raise(SIGSTOP);
 }
 
-static bool scans_done(void *wanted)
-{
-	return file_number(THP_SYSFS "khugepaged/full_scans") >= *(uint64_t *)wanted;
-}
-
 /* What one instance cannot have is no reason for khugepaged to rest: the pages of others are collapsed all the same. */
 static void test_others_collapse(void)
 {
-	uint64_t failed, scans;
+	uint64_t failed;
 	int nid;
 	pid_t pid;
 
@@ -168,12 +156,11 @@ static void test_others_collapse(void)
 	pid = start_stopped(NULL, bring_small_pages, "b");
 	failed = vmstat("thp_collapse_alloc_failed");
 	/* Whoever rests for want of memory does so until the test's time is up. */
-	set_rests("10", "100000000");
-	scans = file_number(THP_SYSFS "khugepaged/full_scans") + 3;
-	CHECK(wait_until(scans_done, &scans, 120000));
+	khugepaged_set_rests("10", "100000000");
+	khugepaged_scan();
 	CHECK(vmstat("thp_collapse_alloc_failed") > failed);
 	CHECK(run_in("a", collapsed_in_time, &nid) == 0);
-	set_rests("10000", "60000");
+	khugepaged_set_rests("10000", "60000");
 	cg_end("b");
 	wait_for(pid);
 	cg_end("a");
@@ -260,14 +247,13 @@ static void leave_and_collapse(void *arg)
 /* While it is stopped, khugepaged tries the same. */
 static void depart(struct departed *d)
 {
-	uint64_t failed, scans;
+	uint64_t failed;
 	pid_t pid = start_stopped("a", leave_and_collapse, d);
 
 	failed = vmstat("thp_collapse_alloc_failed");
-	set_rests("10", "10");
-	scans = file_number(THP_SYSFS "khugepaged/full_scans") + 3;
-	CHECK(wait_until(scans_done, &scans, 120000));
-	set_rests("10000", "60000");
+	khugepaged_set_rests("10", "10");
+	khugepaged_scan();
+	khugepaged_set_rests("10000", "60000");
 	CHECK(vmstat("thp_collapse_alloc_failed") > failed);
 	kill(pid, SIGCONT);
 	CHECK(wait_for(pid) == 0);

@@ -3,7 +3,7 @@
  * Address spaces that are nobody's: all processes have died, or fork() is not over. Linux charges them to the root, that is to nobody.
  * What is written to them is the writer's: of its partition, and charged to its cgroup.
  */
-#include "harness.h"
+#include "hostile.h"
 #include "pages.h"
 #include "remote.h"
 #include "suite.h"
@@ -19,13 +19,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MIB (1ul << 20)
-#define PAGE 4096ul
 #define HUGE (2 * MIB)
 #define BYTES (8 * MIB)
 #define EVENT_TIMEOUT_MS 120000
 #define CLAIM_STAT "/sys/fs/cgroup/a/memory.squeezy.stat"
-#define THP_SYSFS "/sys/kernel/mm/transparent_hugepage/"
 
 /* What a writer in this cgroup, which is "a" or below, must have paid between the two. */
 struct bill {
@@ -100,10 +97,9 @@ static void end_write(struct late_write *late)
 	close(late->end);
 }
 
-static void sleeper(void *unused)
+static void stay(void *unused)
 {
-	for (;;)
-		pause();
+	pause_for_ever();
 }
 
 static char *map_small(size_t bytes)
@@ -117,7 +113,7 @@ static char *map_small(size_t bytes)
 static void write_to_the_dead(void *cgroup)
 {
 	char *to = map_small(BYTES);
-	pid_t pid = start_in(NULL, sleeper, NULL);
+	pid_t pid = start_in(NULL, stay, NULL);
 	struct late_write late;
 	struct bill bill;
 
@@ -213,11 +209,6 @@ static void bring_a_page(void *mem)
 	raise(SIGSTOP);
 }
 
-static bool scans_done(void *wanted)
-{
-	return file_number(THP_SYSFS "khugepaged/full_scans") >= *(uint64_t *)wanted;
-}
-
 struct victim {
 	pid_t pid;
 	char *to;
@@ -236,17 +227,16 @@ static bool is_dead(void *pid)
 static void keep_the_dead(void *arg)
 {
 	struct victim *victim = arg;
-	uint64_t failed, collapsed, scans;
+	uint64_t failed, collapsed;
 	struct late_write late;
 
 	begin_write(&late, victim->pid, victim->to);
 	CHECK(kill(victim->pid, SIGKILL) == 0 && wait_until(is_dead, &victim->pid, 20000));
 	failed = vmstat("thp_collapse_alloc_failed");
 	collapsed = vmstat("thp_collapse_alloc");
-	scans = file_number(THP_SYSFS "khugepaged/full_scans") + 3;
-	CHECK(write_file(THP_SYSFS "khugepaged/scan_sleep_millisecs", "10", 0) == 0);
-	CHECK(wait_until(scans_done, &scans, 120000));
-	CHECK(write_file(THP_SYSFS "khugepaged/scan_sleep_millisecs", "10000", 0) == 0);
+	khugepaged_set_rests("10", "10");
+	khugepaged_scan();
+	khugepaged_set_rests("10000", "60000");
 	CHECK(vmstat("thp_collapse_alloc") == collapsed);
 	CHECK(vmstat("thp_collapse_alloc_failed") > failed);
 	go_on(&late);

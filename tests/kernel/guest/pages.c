@@ -158,6 +158,26 @@ size_t mapped_pages(unsigned int id, pid_t pid)
 	return pages;
 }
 
+#define KHUGEPAGED "/sys/kernel/mm/transparent_hugepage/khugepaged/"
+
+void khugepaged_set_rests(const char *scan_ms, const char *alloc_ms)
+{
+	CHECK(write_file(KHUGEPAGED "scan_sleep_millisecs", scan_ms, 0) == 0);
+	CHECK(write_file(KHUGEPAGED "alloc_sleep_millisecs", alloc_ms, 0) == 0);
+}
+
+static bool scans_done(void *wanted)
+{
+	return file_number(KHUGEPAGED "full_scans") >= *(uint64_t *)wanted;
+}
+
+void khugepaged_scan(void)
+{
+	uint64_t scans = file_number(KHUGEPAGED "full_scans") + 3;
+
+	CHECK(wait_until(scans_done, &scans, 120000));
+}
+
 static uint64_t pagemap_entry(const void *page)
 {
 	uint64_t entry;

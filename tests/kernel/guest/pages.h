@@ -46,6 +46,11 @@ int fill_with_files(size_t leave);
 /* How many pages of a partition a process maps. */
 size_t mapped_pages(unsigned int id, pid_t pid);
 
+/* How long khugepaged rests between two scans (10000 ms), and after an allocation that failed (60000 ms). */
+void khugepaged_set_rests(const char *scan_ms, const char *alloc_ms);
+/* Waits until it has looked at everybody three times: at least twice from now on. */
+void khugepaged_scan(void);
+
 /* Page frame of a mapped page of ours, 0 if there is none. */
 uint64_t pfn_of(const void *page);
 uint64_t flags_of_pfn(uint64_t pfn);
