@@ -214,6 +214,16 @@ static void test_racing_fork(void)
 	check_next_owner();
 }
 
+/* More pages than are in batches at most, with two CPUs: 496. */
+#define PIPES 3
+
+static void splice_all(int pipe_fd)
+{
+	struct iovec iov = { map_pattern(MIB), MIB };
+
+	CHECK(vmsplice(pipe_fd, &iov, 1, 0) == MIB);
+}
+
 /* Leaves a few pages in a batch of CPU 1 and ends on CPU 0. */
 static void touch_on_cpu1(void *arg)
 {
@@ -232,6 +242,68 @@ static void test_idle_cpu(void)
 	end_instance();
 	check_recovery(id);
 	CHECK(vmstat("pgmigrate_success") == migrated);
+}
+
+/*
+ * Leaves a few pages in the batch of CPU 1 that takes them from one LRU list to another, more than all batches hold in pipes, and ends
+ * on CPU 0.
+ */
+static void free_lazily_on_cpu1(void *arg)
+{
+	int (*pipes)[2] = arg;
+	char *mem = map_anon(256 * PAGE);
+
+	for (int i = 0; i < PIPES; i++)
+		splice_all(pipes[i][1]);
+	use_cpu(1);
+	CHECK(madvise(mem, 256 * PAGE, MADV_NOHUGEPAGE) == 0);
+	touch(mem, 256 * PAGE, 1);
+	CHECK(madvise(mem, 8 * PAGE, MADV_FREE) == 0);
+	use_cpu(0);
+}
+
+static pid_t find_mover(void)
+{
+	char path[64], name[32];
+	pid_t pid = 1;
+
+	do {
+		CHECK(++pid < 1000);
+		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	} while (read_file(path, name, sizeof(name)) || strcmp(name, "squeezy_mover"));
+	return pid;
+}
+
+/* It empties the batches of the CPU on which it runs. */
+static void set_mover_cpus(int first, int last)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	for (int cpu = first; cpu <= last; cpu++)
+		CPU_SET(cpu, &set);
+	CHECK(sched_setaffinity(find_mover(), sizeof(set), &set) == 0);
+}
+
+/* When the first looks are over, who has emptied batches then, only the batch is left: somebody has to empty it again. */
+static void test_idle_cpu_later(void)
+{
+	unsigned int id = set_stage();
+	int pipes[PIPES][2];
+
+	for (int i = 0; i < PIPES; i++)
+		CHECK(pipe2(pipes[i], O_CLOEXEC) == 0 && fcntl(pipes[i][1], F_SETPIPE_SZ, MIB) == MIB);
+	set_mover_cpus(0, 0);
+	CHECK(run_in("a", free_lazily_on_cpu1, pipes) == 0);
+	end_instance();
+	wait_reason(id, "references");
+	CHECK(held(id, "references") > PIPES * MIB);
+	for (int i = 0; i < PIPES; i++) {
+		close(pipes[i][0]);
+		close(pipes[i][1]);
+	}
+	check_recovery(id);
+	set_mover_cpus(0, 1);
 }
 
 static void hog_cpu1(void *arg)
@@ -423,6 +495,7 @@ const struct test late_tasks_tests[] = {
 	{ "a freezing cgroup", test_freezing },
 	{ "fork races with the end", test_racing_fork },
 	{ "batches of an idle CPU", test_idle_cpu },
+	{ "batches of an idle CPU, filled by who holds other pages for longer", test_idle_cpu_later },
 	{ "batches of a starved CPU are emptied all the same", test_starved_cpu },
 	{ "CPU hotplug", test_cpu_hotplug },
 	{ "CPU hotplug while partitions are drained", test_cpu_toggled },

@@ -242,25 +242,46 @@ bool squeezy_may_evict(int from, int to)
 	return READ_ONCE(p->evictor) == current && squeezy_get_state(p) == SQUEEZY_RELEASED;
 }
 
+/*
+ * A page on its way to the LRU lists has been taken off them; one on its way
+ * between two of them is still on the first and looks as if somebody had a
+ * reference. Batches fill up all the time, e.g. with what could not be migrated.
+ */
+static bool may_be_in_batches(const unsigned long *pages)
+{
+	unsigned long references = pages[SQUEEZY_HELD_REFERENCES];
+
+	return pages[SQUEEZY_HELD_ISOLATED] || (references && may_be_batches(references));
+}
+
+/* False when the partition has been parked meanwhile. */
+static bool count_and_tell(struct squeezy_partition *p, unsigned long *pages)
+{
+	memset(pages, 0, SQUEEZY_NR_HOLDERS * sizeof(*pages));
+	if (squeezy_holders_count(p, pages))
+		return false;
+	publish(p, pages);
+	return true;
+}
+
 /* Tells why a drain is late, then does about it what can be done. */
 static void look(struct work_struct *work)
 {
 	struct squeezy_partition *p = container_of(work, struct squeezy_partition, look_work);
-	unsigned long pages[SQUEEZY_NR_HOLDERS] = { };
+	unsigned long pages[SQUEEZY_NR_HOLDERS];
 
-	if (!is_late(p) || squeezy_holders_count(p, pages))
+	if (!is_late(p) || !count_and_tell(p, pages))
 		return;
-	publish(p, pages);
-	/* Batches fill up again, e.g. with what could not be migrated. */
-	if (pages[SQUEEZY_HELD_ISOLATED])
+	if (may_be_in_batches(pages)) {
 		empty_batches();
+		if (!count_and_tell(p, pages))
+			return;
+	}
 	if (pages[SQUEEZY_HELD_HWPOISON])
 		squeezy_poison_find(p, pages[SQUEEZY_HELD_HWPOISON]);
 	if (pages[SQUEEZY_HELD_MAPPED] && squeezy_get_state(p) == SQUEEZY_RELEASED) {
 		evict(p);
-		memset(pages, 0, sizeof(pages));
-		if (!squeezy_holders_count(p, pages))
-			publish(p, pages);
+		count_and_tell(p, pages);
 	}
 	if (is_late(p))
 		look_now(p);
