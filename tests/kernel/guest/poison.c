@@ -2,6 +2,7 @@
 /* Late drains: memory failure in a partition. */
 #include "hostile.h"
 #include "pages.h"
+#include "uring.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -84,6 +85,33 @@ static void test_huge(void)
 	check_next_owner();
 }
 
+/* Pinned, it cannot be split: Linux frees it whole when the pin goes, failed page and all. */
+static void poison_pinned_huge(void *arg)
+{
+	char *mem = map_anon(4 * MIB);
+
+	mem += -(unsigned long)mem & (2 * MIB - 1);
+	CHECK(madvise(mem, 2 * MIB, MADV_HUGEPAGE) == 0);
+	touch(mem, 2 * MIB, 1);
+	signal(SIGBUS, go_on);
+	CHECK(flags_of_pfn(pfn_of(mem)) & 1ull << KPF_THP);
+	CHECK(uring_register(uring_make(), mem, 2 * MIB) == 0);
+	CHECK(madvise(mem + 5 * PAGE, PAGE, MADV_HWPOISON) != 0);
+}
+
+static void test_pinned_huge(void)
+{
+	uint64_t corrupted = meminfo("HardwareCorrupted:");
+	unsigned int id = set_stage();
+
+	CHECK(run_in("a", poison_pinned_huge, NULL) == 0);
+	CHECK(meminfo("HardwareCorrupted:") == corrupted + PAGE / 1024);
+	end_instance();
+	check_recovery(id);
+	CHECK(meminfo("HardwareCorrupted:") == corrupted);
+	check_next_owner();
+}
+
 static int offline_page(const char *file, uint64_t pfn)
 {
 	char text[32];
@@ -139,6 +167,7 @@ const struct test poison_tests[] = {
 	{ "failed pages of an instance do not keep its partition", test_in_use },
 	{ "a partition with failed pages goes through the device before its next owner", test_replaced },
 	{ "a failed page of a huge page", test_huge },
+	{ "a failed page of a huge page that is pinned", test_pinned_huge },
 	{ "a failed free page", test_free_page },
 	{ "soft offline", test_soft_offline },
 	{ NULL, NULL }

@@ -25,7 +25,7 @@
  */
 static bool is_lost(struct page *page)
 {
-	return PageHWPoison(page) && !PageBuddy(page) && !PageCompound(page) &&
+	return PageHWPoison(page) && !is_free_buddy_page(page) && !PageCompound(page) &&
 	       !PageLRU(page) && !PageLocked(page) && page_ref_count(page) <= 1;
 }
 
@@ -74,7 +74,8 @@ static void publish_list(struct squeezy_partition *p, struct poison_list *list)
  *
  * A page without references may also be on a per-CPU list, where memory_failure()
  * cannot catch it. Those lists are emptied afterwards, and none takes a
- * poisoned page: who is still off the free lists then is lost for good.
+ * poisoned page by itself: who is still off the free lists then is lost for
+ * good. One in a larger block may be back there: squeezy_poison_take() looks.
  */
 void squeezy_poison_find(struct squeezy_partition *p, unsigned long pages)
 {
@@ -152,9 +153,33 @@ void squeezy_poison_heal_page(struct squeezy_partition *p, unsigned long pfn)
 	set_page_count(page, 0);
 }
 
+/*
+ * Linux forgets a failed page of a huge page that could not be split: it goes
+ * back to the free lists with the others, and is on no list of ours.
+ */
+static void heal_all(struct squeezy_partition *p)
+{
+	unsigned long i;
+
+	for (i = 0; i < squeezy_layout.pages; i++)
+		squeezy_poison_heal_page(p, p->start_pfn + i);
+}
+
+/* Anywhere in the machine. */
+static bool any_has_failed(void)
+{
+#ifdef CONFIG_MEMORY_FAILURE
+	return atomic_long_read(&num_poisoned_pages);
+#else
+	return false;
+#endif
+}
+
 /**
- * squeezy_poison_heal - the device has taken the memory of a parked partition
- * @p: the partition
+ * squeezy_poison_heal - the device has taken the memory of a partition
+ * @p: the partition; parked, or absent, when there is nothing to heal
+ *
+ * The mover has it reserved, or there is no mover.
  *
  * What it plugs the next time is sound. Whoever still has the map pinned may be
  * looking at such a page: it is left then, and healed with the next unplug or
@@ -165,15 +190,16 @@ void squeezy_poison_heal_page(struct squeezy_partition *p, unsigned long pfn)
 bool squeezy_poison_heal(struct squeezy_partition *p)
 {
 	struct poison_list none = { };
-	unsigned int i, pins;
+	unsigned int pins;
 
+	if (squeezy_get_state(p) != SQUEEZY_PARKED || !(p->nr_poisoned || any_has_failed()))
+		return true;
 	spin_lock(&squeezy_lock);
 	pins = p->map_pins;
 	spin_unlock(&squeezy_lock);
 	if (pins)
 		return false;
-	for (i = 0; i < p->nr_poisoned; i++)
-		squeezy_poison_heal_page(p, p->poisoned[i]);
+	heal_all(p);
 	swap_list(p, &none);
 	kvfree(none.pfns);
 	return true;
