@@ -65,6 +65,17 @@ void fake_make_honest(void)
 	fake_set("config/plugged_size", UINT64_MAX);
 	fake_set("config/requested_size", 0);
 	fake_set("config/requested_other", 0);
+	fake_set("plug_most", 0);
+}
+
+static bool has(void *bytes)
+{
+	return fake_value("plugged_bytes") == *(uint64_t *)bytes;
+}
+
+void fake_wait_has(uint64_t bytes)
+{
+	CHECK(wait_until(has, &bytes, 20000));
 }
 
 void fake_plug_in(void)

@@ -36,6 +36,9 @@ void fake_populate(unsigned int partitions);
 /* Waits until that many partitions are plugged, in the driver's view and in the device's. */
 void fake_wait_plugged(unsigned int partitions);
 
+/* Waits until so many bytes are plugged in the device's view, whatever the driver knows. */
+void fake_wait_has(uint64_t bytes);
+
 /* Fills three quarters of a partition: zeroes before, a value after. */
 void fake_use_partition(void *arg);
 /* The same for a new cgroup, which ends then. */

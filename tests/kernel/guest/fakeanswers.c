@@ -226,16 +226,6 @@ static void test_long(void)
 	fake_end();
 }
 
-static bool device_has(void *arg)
-{
-	return fake_value("plugged_bytes") == *(uint64_t *)arg;
-}
-
-static void wait_device_has(uint64_t bytes)
-{
-	CHECK(wait_until(device_has, &bytes, 20000));
-}
-
 /* The device does what it was asked after we have given it up. */
 static void test_after_timeout(void)
 {
@@ -244,10 +234,37 @@ static void test_after_timeout(void)
 	fake_write("answers", "late:1000");
 	fake_request(partition_bytes);
 	fake_wait_given_up();
-	wait_device_has(partition_bytes);
+	fake_wait_has(partition_bytes);
 	CHECK(has_state(0, "absent") || has_state(0, "parked"));
 	CHECK(fake_is_given_up());
 	fake_end_lost();
+}
+
+/* It is slower than we have patience for, but had no more than one chance to answer yet: as if the VM had been stopped meanwhile. */
+static void test_second_chance(void)
+{
+	fake_start_coarse();
+	fake_set("answer_timeout_ms", 2000);
+	fake_write("answers", "late:2500");
+	fake_populate(1);
+	fake_claim_and_use("a");
+	fake_populate(0);
+	fake_end();
+}
+
+/* A host that has room for one partition at a time; requests could be of any size. */
+static void test_plug_too_large(void)
+{
+	uint64_t refused = counter("requests_refused");
+
+	CHECK(write_file("/sys/kernel/mm/squeezy/request_us", "0", 0) == 0);
+	fake_start();
+	fake_set("plug_most", partition_bytes >> 21);
+	fake_populate(partition_count);
+	CHECK(counter("requests_refused") > refused);
+	fake_populate(0);
+	CHECK(write_file("/sys/kernel/mm/squeezy/request_us", "10000", 0) == 0);
+	fake_end();
 }
 
 /* The same with a partition that is being returned: nobody may get it any more. */
@@ -261,7 +278,7 @@ static void test_unplug_after_timeout(void)
 	fake_wait_given_up();
 	CHECK(has_state(0, "parked"));
 	fake_request(partition_bytes);
-	wait_device_has(0);
+	fake_wait_has(0);
 	CHECK(has_state(0, "parked"));
 	CHECK(fake_is_given_up());
 	fake_end_lost();
@@ -374,10 +391,12 @@ const struct test fakeanswers_tests[] = {
 	{ "memory failure, and the device takes back only a part", test_poison_half_unplugged },
 	{ "plug refused, then not wanted", test_plug_refused_and_given_up },
 	{ "requests refused in between", test_refused_in_between },
+	{ "a plug of many refused: one by one", test_plug_too_large },
 	{ "late answers", test_late },
 	{ "an answer with a long length", test_long },
 	{ "a plug answered as no device may ends the requests", test_fatal_at_plug },
 	{ "an answer given twice", test_twice },
+	{ "an answer after the time-out, at the second look", test_second_chance },
 	{ "a plug that is done after the time-out", test_after_timeout },
 	{ "an unplug that is done after the time-out", test_unplug_after_timeout },
 	{ "an unplug answered as no device may ends the requests", test_fatal_at_unplug },

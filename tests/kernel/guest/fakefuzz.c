@@ -28,6 +28,11 @@ static struct slot {
 
 static unsigned int seed;
 
+/* What every walk must have done, or it has shown nothing. */
+static struct {
+	unsigned int claims, requests, losses, replacements;
+} done;
+
 static unsigned int below(unsigned int limit)
 {
 	return (unsigned int)rand_r(&seed) % limit;
@@ -77,6 +82,7 @@ static void claim_slot(struct slot *s)
 		cg_end(s->cgroup);
 	else
 		s->pid = start_in(s->cgroup, live, NULL);
+	done.claims += !rc;
 }
 
 static void random_request(void)
@@ -86,6 +92,7 @@ static void random_request(void)
 	if (!below(4))
 		bytes += below(2) ? 4096 * below(40000) : (uint64_t)rand_r(&seed) << below(40);
 	fake_request(bytes);
+	done.requests++;
 }
 
 static void random_answers(void)
@@ -113,8 +120,9 @@ static void random_register(void)
 static void lose_device(void)
 {
 	static const char *const fatal[] = { "garbage", "short", "empty", "unwritten", "bad-id", "free-id", "never", "lost", "twice",
-					     "jump", "late:400" };
+					     "jump", "late:800" };
 
+	done.losses++;
 	switch (below(4)) {
 	case 0:
 		fake_set("broken", 1);
@@ -157,6 +165,7 @@ static void replace_device(void)
 	}
 	fake_plug_in();
 	fake_set("config/plugged_size", UINT64_MAX);
+	done.replacements++;
 }
 
 static void step(void)
@@ -195,10 +204,17 @@ static void look(void)
 	}
 }
 
+static bool has_done_all(uint64_t plugs, uint64_t unplugs)
+{
+	return done.claims && done.requests && done.losses && done.replacements && counter("requests_plug") > plugs &&
+	       counter("requests_unplug") > unplugs;
+}
+
 static void test_fuzz(void)
 {
 	const char *setting = getenv("fuzz");
 	unsigned int seconds = 10, steps = 0;
+	uint64_t plugs = counter("requests_plug"), unplugs = counter("requests_unplug");
 	time_t end;
 
 	seed = 1;
@@ -206,12 +222,14 @@ static void test_fuzz(void)
 	printf("# seed %u, %u s\n", seed, seconds);
 	fake_start();
 	end = time(NULL) + seconds;
-	while (time(NULL) < end) {
+	while (time(NULL) < end + (has_done_all(plugs, unplugs) ? 0 : 4 * seconds)) {
 		if (++steps % STEPS_PER_LOOK == 0)
 			look();
 		step();
 	}
-	printf("# %u steps\n", steps);
+	printf("# %u steps: %u claims, %u requests, %u losses, %u devices\n", steps, done.claims, done.requests, done.losses,
+	       done.replacements);
+	CHECK(has_done_all(plugs, unplugs));
 	replace_device();
 	fake_end();
 	look();

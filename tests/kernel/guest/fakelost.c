@@ -295,6 +295,41 @@ static void test_held_at_next_device(void)
 }
 
 /*
+ * The device has taken a partition back and does not say so. With pages still held the next device is refused, and what is free serves
+ * claims: that one is not free.
+ */
+static void test_unplug_without_answer(void)
+{
+	char text[PIPE_PAGES * PAGE];
+	unsigned int id;
+	int fds[2];
+
+	fake_start_coarse();
+	fake_populate(2);
+	id = claim_new("a");
+	CHECK(id == 0 && pipe2(fds, O_CLOEXEC) == 0);
+	CHECK(run_in("a", splice_and_die, fds) == 0);
+	fake_set("answer_timeout_ms", 3600000);
+	fake_write("answers", "lost");
+	fake_request(partition_bytes);
+	fake_wait_has(partition_bytes);
+	CHECK(has_state(1, "parked"));
+	fake_pull_out();
+	cg_end("a");
+	wait_reason(id, "references");
+	plug_in_too_early();
+	CHECK(has_state(1, "parked") && partition_value(1, "plugged_bytes") == 0);
+	CHECK(cg_make("b") == 0);
+	CHECK(cg_write_nonblock("b", "memory.squeezy", "auto") == -ENODEV);
+	cg_end("b");
+	CHECK(read(fds[0], text, sizeof(text)) == (ssize_t)sizeof(text));
+	wait_state(id, "populated");
+	close(fds[0]);
+	close(fds[1]);
+	plug_in_again();
+}
+
+/*
  * Only a device can replace what has failed. While there is none the partition waits for it and says why. Others serve claims; the
  * kernel looks at this one again and again meanwhile.
  */
@@ -334,6 +369,7 @@ const struct test fakelost_tests[] = {
 	{ "memory in use outlives the device", test_memory_stays_without_device },
 	{ "the next device is refused while memory of the last is claimed, and taken later", test_claimed_at_next_device },
 	{ "the next device is refused while pages of the last are held, and taken later", test_held_at_next_device },
+	{ "what a lost device was asked to unplug serves no claim", test_unplug_without_answer },
 	{ "a partition with failed pages waits for the next device", test_failed_page_without_device },
 	{ NULL, NULL },
 };

@@ -18,6 +18,7 @@
  *   thread.c     makes it
  *   request.c    the request in flight: a run of adjacent partitions
  *   virtio.c     requests to the virtio-mem device
+ *   sleep.c      no system sleep (CONFIG_PM_SLEEP)
  *   delay.c      for tests: a fault held on its way to a page
  *   trace.c      tracepoints (include/trace/events/squeezy.h)
  *   fake/        a device that misbehaves (CONFIG_SQUEEZY_FAKE_DEVICE)
@@ -379,6 +380,10 @@ int squeezy_device_clean(void);
 int squeezy_device_send(bool plug, u64 addr, unsigned int nr_blocks);
 int squeezy_device_answer(void);
 long squeezy_device_patience(void);
+
+/* sleep.c */
+struct virtio_device;
+int squeezy_no_sleep(struct virtio_device *vdev);
 
 /* sysfs.c */
 int squeezy_sysfs_init(void);

@@ -34,12 +34,9 @@ static unsigned long looked_at;
 /* The device has refused a request: no other before then, unless it changes. */
 static unsigned long device_not_before;
 static bool device_changed;
-/* ... and what it refused was to take memory back. */
-static bool unplug_refused;
-/*
- * The partitions that the request in flight covers. Memory maps are left as
- * they are meanwhile.
- */
+/* ... and what it refused was to take memory back; to give it. */
+static bool unplug_refused, plug_refused;
+/* What the request in flight covers; memory maps are left as they are meanwhile. */
 static struct squeezy_partition *run_first;
 static unsigned int run_length;
 static bool run_plugs;
@@ -197,6 +194,8 @@ static bool plug_run(unsigned int most)
 	run_plugs = true;
 	run_first = p;
 	run_length = 0;
+	/* A host that has no memory for many may have some for one. */
+	most = plug_refused ? 1 : most;
 	while (p && run_length < most && can_plug(p) && (p == run_first || !p->plugged_blocks) &&
 	       reserve(p)) {
 		begin_populate(p);
@@ -225,12 +224,12 @@ static bool unplug_run(unsigned int most, bool all)
 	return run_length && squeezy_request_unplug(last, run_length);
 }
 
-static void settle_one(struct squeezy_partition *p)
+static void settle_one(struct squeezy_partition *p, bool answered)
 {
-	bool returned = !run_plugs && !p->plugged_blocks;
+	bool returned = answered && !run_plugs && !p->plugged_blocks;
 
 	/* Before map.c may take the memory map away. */
-	if (returned && p->nr_poisoned && !squeezy_poison_heal(p))
+	if (returned && !squeezy_poison_heal(p))
 		back_off(p);
 	spin_lock(&squeezy_lock);
 	p->reserved = false;
@@ -250,13 +249,13 @@ static void settle_one(struct squeezy_partition *p)
 	}
 }
 
-/* The request has been answered. */
-static void settle_run(void)
+/* The request is over. */
+static void settle_run(bool answered)
 {
 	struct squeezy_partition *p;
 
 	for (p = run_first; p < run_first + run_length; p++)
-		settle_one(p);
+		settle_one(p, answered);
 	run_length = 0;
 	squeezy_map_balance();
 }
@@ -455,8 +454,10 @@ static bool device_ready(void)
 		device_not_before = jiffies + msecs_to_jiffies(REFUSED_RETRY_MS);
 		unplug_refused = run_length && !run_plugs;
 	}
-	if (run_length)
-		settle_run();
+	if (run_length) {
+		plug_refused = rc && run_plugs;
+		settle_run(rc != -EIO);
+	}
 	if (look_at_device() || changed)
 		device_not_before = looked_at;
 	changed = false;
@@ -566,7 +567,7 @@ int squeezy_mover_take_back(void)
 	int rc = 0;
 
 	squeezy_request_forget();
-	settle_run();
+	settle_run(false);
 	if (squeezy_map_stop() || squeezy_any_claim())
 		return -EBUSY;
 	for_each_squeezy_partition(p) {

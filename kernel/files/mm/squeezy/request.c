@@ -55,15 +55,6 @@ void squeezy_request_reset(void)
 	WRITE_ONCE(experiences[1].bound, 0);
 }
 
-/**
- * squeezy_request_forget - there is another device; nobody answers any more
- */
-void squeezy_request_forget(void)
-{
-	request.pending = false;
-	squeezy_request_reset();
-}
-
 unsigned int squeezy_partition_blocks(void)
 {
 	return squeezy_layout.bytes / squeezy_layout.block_size;
@@ -167,6 +158,7 @@ bool squeezy_request_clean(void)
 	return request.pending;
 }
 
+/* Carried out. Also said of unplugging when nobody knows: what may be gone must not be used. */
 static void account(void)
 {
 	unsigned int per = squeezy_partition_blocks(), nr = request.nr;
@@ -185,10 +177,21 @@ static void account(void)
 }
 
 /**
+ * squeezy_request_forget - there is another device; nobody answers any more
+ */
+void squeezy_request_forget(void)
+{
+	if (request.pending && !request.cleaning && !request.plug)
+		account();
+	request.pending = false;
+	squeezy_request_reset();
+}
+
+/**
  * squeezy_request_result - what became of the request in flight, if any
  *
- * Return: -EINPROGRESS, 0 once it has been carried out (or there was none), or
- * the device's refusal.
+ * Return: -EINPROGRESS, 0 once it has been carried out (or there was none), the
+ * device's refusal, or -EIO if it will never be known.
  */
 int squeezy_request_result(void)
 {
@@ -200,11 +203,12 @@ int squeezy_request_result(void)
 	if (rc == -EINPROGRESS)
 		return rc;
 	request.pending = false;
-	if (!rc && !request.cleaning) {
+	if (request.cleaning)
+		return rc;
+	if (!rc || (rc == -EIO && !request.plug))
 		account();
-		if (READ_ONCE(squeezy_request_us))
-			adapt_bound();
-	}
+	if (!rc && READ_ONCE(squeezy_request_us))
+		adapt_bound();
 	return rc;
 }
 

@@ -30,6 +30,8 @@
 
 /* Longer than a VMM is stopped for a snapshot: its clock may go on meanwhile. */
 #define ANSWER_TIMEOUT_MS 60000
+/* A VMM that has been stopped for longer than that gets to answer, too. */
+#define ANSWER_GRACE_MS 5000
 #define CONFIG_READ_TRIES 10
 /* Found in a buffer that the device gives back without having written to it. */
 #define NO_RESPONSE U16_MAX
@@ -49,7 +51,9 @@ struct squeezy_device {
 	bool dead;			/* no more requests */
 	bool removed;
 	bool unclean;			/* has memory plugged that is of no use to us */
+	bool no_room;			/* ... not even sent */
 	bool pending;			/* sent, not answered */
+	bool late;			/* looked at after the deadline once */
 	unsigned long deadline;		/* jiffies: the answer has to be there */
 	u64 requested_size;		/* as read last */
 	u64 usable_region_size;
@@ -203,6 +207,7 @@ static int read_response(struct squeezy_device *d)
 static int send_request(struct squeezy_device *d, u16 type, u64 addr, u16 nr_blocks)
 {
 	struct scatterlist out, in, *sgs[] = { &out, &in };
+	int rc;
 
 	if (d->dead)
 		return -EIO;
@@ -215,14 +220,39 @@ static int send_request(struct squeezy_device *d, u16 type, u64 addr, u16 nr_blo
 	d->response.type = cpu_to_virtio16(d->vdev, NO_RESPONSE);
 	sg_init_one(&out, &d->request, sizeof(d->request));
 	sg_init_one(&in, &d->response, sizeof(d->response));
-	/* Two descriptors do not need memory, which may be what the host is asked for. */
-	if (virtqueue_add_sgs(d->vq, sgs, 1, 1, d, GFP_NOWAIT | __GFP_NOWARN) < 0)
+	/*
+	 * Two descriptors do not need memory, which may be what the host is
+	 * asked for; a bounce buffer does.
+	 */
+	rc = virtqueue_add_sgs(d->vq, sgs, 1, 1, d, GFP_NOWAIT | __GFP_NOWARN);
+	if (rc == -ENOSPC || virtqueue_is_broken(d->vq))
 		return give_up(d, "the device takes no request");
+	d->no_room = rc;
+	if (rc)
+		return 0;
 	d->pending = true;
+	d->late = false;
 	d->deadline = jiffies + msecs_to_jiffies(squeezy_answer_timeout_ms);
 	d->sent_ns = ktime_get_ns();
 	virtqueue_kick(d->vq);
 	return 0;
+}
+
+/*
+ * When the whole VM has been stopped while its clock went on, the deadline is
+ * over before the device had a chance: it gets another one.
+ */
+static bool is_too_late(struct squeezy_device *d)
+{
+	bool again = d->late;
+
+	if (!time_after(jiffies, d->deadline))
+		return false;
+	d->late = true;
+	if (!again)
+		d->deadline = jiffies + msecs_to_jiffies(min_t(u32, squeezy_answer_timeout_ms,
+							       ANSWER_GRACE_MS));
+	return again;
 }
 
 /* The answer to the pending request, or -EINPROGRESS. */
@@ -232,10 +262,12 @@ static int look_for_answer(struct squeezy_device *d)
 
 	if (d->dead)
 		return -EIO;
+	if (d->no_room)
+		return -EBUSY;
 	if (!virtqueue_get_buf(d->vq, &len)) {
 		if (virtqueue_is_broken(d->vq))
 			return give_up(d, "the device is broken");
-		if (time_after(jiffies, d->deadline))
+		if (is_too_late(d))
 			return give_up(d, "a request got no answer");
 		return -EINPROGRESS;
 	}
@@ -522,22 +554,14 @@ static void squeezy_remove(struct virtio_device *vdev)
 	squeezy_fail_waiters();
 	squeezy_mover_stop();
 	virtio_reset_device(vdev);
+	/* The ring gives up its descriptors of the request in flight, and what they map. */
+	if (d->pending)
+		virtqueue_detach_unused_buf(d->vq);
 	vdev->config->del_vqs(vdev);
 	d->pending = false;
 	d->removed = true;
 	dev_warn(&vdev->dev, "removed: partitions stay as they are\n");
 	squeezy_mover_start();
-}
-
-/* The memory would lose its contents in a VMM that unplugs on suspend. */
-static int __maybe_unused squeezy_freeze(struct virtio_device *vdev)
-{
-	return -EPERM;
-}
-
-static int __maybe_unused squeezy_restore(struct virtio_device *vdev)
-{
-	return -EPERM;
 }
 
 static unsigned int squeezy_features[] = {
@@ -560,8 +584,8 @@ static struct virtio_driver squeezy_driver = {
 	.remove = squeezy_remove,
 	.config_changed = device_config_changed,
 #ifdef CONFIG_PM_SLEEP
-	.freeze = squeezy_freeze,
-	.restore = squeezy_restore,
+	.freeze = squeezy_no_sleep,
+	.restore = squeezy_no_sleep,
 #endif
 };
 

@@ -7,6 +7,7 @@
  * and is honest unless the other files there say otherwise:
  *
  *   config        what the driver reads from the configuration space
+ *   plug_most     0, or how many blocks can be plugged with one request
  *   answers       what is done with the next requests (answers.c)
  *   interrupts    so many configuration interrupts, now
  *   status        bits to be added to the device status, e.g. 64 (NEEDS_RESET)
@@ -292,6 +293,7 @@ static void __init create_files(struct dentry *dir)
 	debugfs_create_u64("plugged_size", 0600, config, &r->plugged_size);
 	debugfs_create_u64("requested_size", 0600, config, &r->requested_size);
 	debugfs_create_u64("requested_other", 0600, config, &r->requested_other);
+	debugfs_create_u64("plug_most", 0600, dir, &r->plug_most);
 	debugfs_create_file("registered", 0600, dir, NULL, &registered_fops);
 	debugfs_create_file("interrupts", 0200, dir, NULL, &interrupts_fops);
 	debugfs_create_file("status", 0600, dir, NULL, &status_fops);

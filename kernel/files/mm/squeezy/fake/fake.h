@@ -34,6 +34,8 @@ struct fake_registers {
 	u64 requested_size;
 	/* Not 0: what every other read finds, and the generation never rests. */
 	u64 requested_other;
+	/* Not what the driver reads. Not 0: requests to plug more blocks are refused. */
+	u64 plug_most;
 };
 
 extern struct fake_registers fake_registers;

@@ -177,6 +177,14 @@ static u16 execute(struct virtio_device *vdev, const struct virtio_mem_req *requ
 	}
 }
 
+static bool is_too_large(struct virtio_device *vdev, const struct virtio_mem_req *request)
+{
+	u64 most = READ_ONCE(fake_registers.plug_most);
+
+	return most && virtio16_to_cpu(vdev, request->type) == VIRTIO_MEM_REQ_PLUG &&
+	       virtio16_to_cpu(vdev, request->u.plug.nb_blocks) > most;
+}
+
 /**
  * fake_memory_execute - what an honest device does with a request
  * @vdev: the device, for its byte order
@@ -189,7 +197,7 @@ u16 fake_memory_execute(struct virtio_device *vdev, const struct virtio_mem_req 
 	u16 type;
 
 	mutex_lock(&memory_mutex);
-	type = execute(vdev, request);
+	type = is_too_large(vdev, request) ? VIRTIO_MEM_RESP_NACK : execute(vdev, request);
 	mutex_unlock(&memory_mutex);
 	return type;
 }
