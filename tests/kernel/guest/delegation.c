@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -212,6 +213,29 @@ static void test_inputs(void)
 	cg_end("a");
 }
 
+static unsigned int knobs, others;
+
+/* What cannot be written to cannot be opened for that either, by nobody. */
+static int try_to_open(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	if (type != FTW_F)
+		return 0;
+	if (st->st_mode & 0222) {
+		knobs++;
+		return 0;
+	}
+	others++;
+	CHECK_MSG(open(path, O_WRONLY) < 0 && errno == EACCES, "%s: %d", path, errno);
+	return 0;
+}
+
+static void test_read_only(void)
+{
+	CHECK(nftw("/sys/kernel/mm/squeezy", try_to_open, 8, FTW_PHYS) == 0);
+	CHECK_MSG(knobs == 3, "%u files can be written to", knobs);
+	CHECK(others > 10 * partition_count);
+}
+
 /* One write is one command, wherever in the file and in however many pieces. */
 static void test_pieces(void)
 {
@@ -277,6 +301,7 @@ const struct test delegation_tests[] = {
 	{ "a cgroup namespace's root with nsdelegate", test_cgroup_namespace },
 	{ "a delegated cgroup: use, divide, give up, not take", test_delegated },
 	{ "bad, binary and huge text", test_inputs },
+	{ "files that are read only cannot be opened for writing", test_read_only },
 	{ "one write is one command", test_pieces },
 	{ "many writers of everything", test_hammer },
 	{ NULL, NULL }

@@ -107,6 +107,7 @@ static void fill_and_leave(void *nid)
 struct leaver {
 	pid_t pid;
 	uint64_t met;
+	bool ended;
 };
 
 /* In the wait for room (killable, which Linux shows as D), or ended. */
@@ -116,7 +117,8 @@ static bool waits_or_ended(void *arg)
 	siginfo_t info = { .si_pid = 0 };
 
 	CHECK(waitid(P_PID, (id_t)l->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0);
-	return info.si_pid || (counter("partition_full") > l->met && is_blocked(l->pid));
+	l->ended = info.si_pid;
+	return l->ended || (counter("partition_full") > l->met && is_blocked(l->pid));
 }
 
 /* Its time is short: when it is over, somebody is killed, or nobody is left to be. */
@@ -134,6 +136,8 @@ static bool leaves_in_time(int nid)
 	CHECK_MSG(rc == 0 || rc == -ESRCH, "%d", rc);
 	status = wait_for(l.pid);
 	CHECK_MSG(status == 0 || was_killed(status) || WEXITSTATUS(status) == LEFT_EARLY, "status %#x", status);
+	/* Who ended before he was moved found normal memory where there was none for him. */
+	CHECK(status != 0 || (!l.ended && rc == 0));
 	return status == 0 && cg_event("a", "memory.events", "oom") == oom;
 }
 

@@ -47,14 +47,17 @@ static void wait_advance(void)
 	CHECK(wait_until(has_advanced, &before, 20000));
 }
 
-/* Starts a bystander in the claiming cgroup "b". */
-static pid_t start_bystander(void)
+/* Starts a bystander in the new cgroup "b", which claims another partition or lives on normal memory. */
+static pid_t start_bystander(bool claims)
 {
 	pid_t pid;
 
 	rounds = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	CHECK(rounds != MAP_FAILED);
-	claim_new("b");
+	if (claims)
+		claim_new("b");
+	else
+		CHECK(cg_make("b") == 0);
 	pid = start_in("b", bystander, NULL);
 	wait_advance();
 	return pid;
@@ -106,7 +109,7 @@ static void test_events(void)
 
 	populate(2);
 	claim_new("a");
-	other = start_bystander();
+	other = start_bystander(true);
 	CHECK(was_killed(run_in("a", gulp, NULL)));
 	CHECK(counter("oom_kills") == kills + 1);
 	CHECK(counter("partition_full") > full);
@@ -125,7 +128,7 @@ static void test_oom_group(void)
 	populate(2);
 	claim_new("a");
 	CHECK(cg_write("a", "memory.oom.group", "1") == 0);
-	other = start_bystander();
+	other = start_bystander(true);
 	first = start_in("a", sleeper, NULL);
 	second = start_in("a", sleeper, NULL);
 	wait_asleep(first);
@@ -155,7 +158,7 @@ static void test_nested(void)
 	CHECK(cg_event("a/c", "memory.events", "oom_kill") == 1);
 	CHECK(cg_event("a", "memory.events.local", "oom") == 0);
 	CHECK(cg_write("a/c", "memory.max", "max") == 0);
-	other = start_bystander();
+	other = start_bystander(true);
 	hog = start_in("a/b", holder, &most);
 	wait_asleep(hog);
 	CHECK(was_killed(run_in("a/c", gulp, NULL)));
@@ -166,6 +169,42 @@ static void test_nested(void)
 	end_bystander(other);
 	cg_end("a/b");
 	cg_end("a/c");
+	cg_end("a");
+}
+
+static void preferred_victim(void *arg)
+{
+	set_oom_score("1000");
+	holder(arg);
+}
+
+static void survivor(void *nid)
+{
+	size_t bytes = partition_bytes / 4 * 3;
+	char *mem = map_anon(bytes);
+
+	touch(mem, bytes, 1);
+	CHECK(pages_elsewhere(mem, bytes, *(int *)nid) == 0);
+}
+
+/* Another is killed for the one that finds the partition full, and not one page of it is anywhere else, then or before. */
+static void test_survivor(void)
+{
+	size_t half = partition_bytes / 2;
+	pid_t victim, other;
+	int nid;
+
+	populate(1);
+	nid = partition_nid(claim_new("a"));
+	other = start_bystander(false);
+	for (int i = 0; i < 3; i++) {
+		victim = start_in("a", preferred_victim, &half);
+		wait_asleep(victim);
+		CHECK(run_in("a", survivor, &nid) == 0);
+		CHECK(was_killed(wait_for(victim)));
+	}
+	CHECK(cg_event("a", "memory.events", "oom_kill") == 3);
+	end_bystander(other);
 	cg_end("a");
 }
 
@@ -429,7 +468,7 @@ static void test_pressure(void)
 
 	populate(2);
 	claim_new("a");
-	other = start_bystander();
+	other = start_bystander(true);
 	small = start_in("a", sleeper, NULL);
 	CHECK(was_killed(run_in("a", gulp, NULL)));
 	CHECK(stalled_us("a") > 0);
@@ -443,6 +482,7 @@ const struct test full_tests[] = {
 	{ "a full partition counts as oom, not as max", test_events },
 	{ "a full partition honours memory.oom.group", test_oom_group },
 	{ "a full partition kills below its claimant only", test_nested },
+	{ "who survives at a full partition stays in it, and normal memory does not notice", test_survivor },
 	{ "many threads at a full partition: one kill", test_threads },
 	{ "a full partition of frozen tasks", test_frozen },
 	{ "a remote writer at a full partition gets an error", test_remote_unkillable },

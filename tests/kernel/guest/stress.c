@@ -22,7 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SLOTS 3
 #define WORKERS 3
 #define MIN_ROUNDS 60
 #define CHECK_EVERY 6
@@ -37,6 +36,7 @@ struct instance {
 	uint64_t rnd;
 	unsigned int number;
 	char name[8];
+	char inner[16];	/* where its processes are: in it, or in a child cgroup */
 	pid_t workers[WORKERS];
 	int pipe[2];
 };
@@ -71,21 +71,33 @@ static void limit_somehow(struct instance *in)
 	if (!stress_random(&in->rnd, 4))
 		return;
 	snprintf(text, sizeof(text), "%zu", partition_bytes * (2 + stress_random(&in->rnd, 3)) / 4);
-	cg_write(in->name, "memory.max", text);
+	cg_write(in->name, stress_random(&in->rnd, 4) ? "memory.max" : "memory.high", text);
+}
+
+/* Below a cgroup that divides its memory there are no processes beside its children. */
+static void nest_somehow(struct instance *in)
+{
+	snprintf(in->inner, sizeof(in->inner), "%s", in->name);
+	if (stress_random(&in->rnd, 4) || cg_write(in->name, "cgroup.subtree_control", "+memory"))
+		return;
+	snprintf(in->inner, sizeof(in->inner), "%s/c", in->name);
+	CHECK(cg_make(in->inner) == 0);
+	stress_did(shared, STRESS_NESTED);
 }
 
 static void work(void *arg)
 {
 	struct instance *in = arg;
+	struct stress_worker worker = { shared, in->number, in->rnd, in->pipe[1] };
 
-	stress_work(shared, &in->rnd, in->pipe[1]);
+	stress_work(&worker);
 }
 
 static void start_workers(struct instance *in)
 {
 	for (unsigned int i = 0; i <= stress_random(&in->rnd, WORKERS); i++) {
 		in->rnd += 0x9e3779b97f4a7c15;
-		in->workers[i] = start_in(in->name, work, in);
+		in->workers[i] = start_in(in->inner, work, in);
 	}
 }
 
@@ -94,12 +106,14 @@ static void move_somebody(struct instance *in)
 {
 	char name[8], pid[16];
 
-	if (!in->workers[0] || stress_random(&in->rnd, 3))
+	if (!in->workers[0] || stress_random(&in->rnd, 6))
 		return;
-	snprintf(name, sizeof(name), "s%u", stress_random(&in->rnd, SLOTS));
+	snprintf(name, sizeof(name), "s%u", stress_random(&in->rnd, STRESS_SLOTS));
 	snprintf(pid, sizeof(pid), "%d", in->workers[0]);
+	__atomic_fetch_add(&shared->moves_begun[in->number], 1, __ATOMIC_SEQ_CST);
 	if (cg_write(stress_random(&in->rnd, 4) ? name : ".", "cgroup.procs", pid) == 0)
 		stress_did(shared, STRESS_MOVES);
+	__atomic_fetch_add(&shared->moves_over[in->number], 1, __ATOMIC_SEQ_CST);
 }
 
 /* A worker ends by a kill, ours or that of a full partition, and by nothing else; a child of its own may have come to its end. */
@@ -135,6 +149,8 @@ static void end_instance(struct instance *in)
 		reap();
 		if (!stress_random(&in->rnd, 4))
 			cg_write(in->name, "memory.squeezy", "none");
+		if (strcmp(in->inner, in->name))
+			cg_remove(in->inner);
 		rc = cg_remove(in->name);
 		if (!rc || rc == -ENOENT)
 			break;
@@ -150,6 +166,7 @@ static void one_life(struct instance *in)
 	memset(in->workers, 0, sizeof(in->workers));
 	CHECK(pipe2(in->pipe, O_NONBLOCK | O_CLOEXEC) == 0);
 	limit_somehow(in);
+	nest_somehow(in);
 	rc = claim_somehow(in);
 	CHECK_MSG(!rc || rc == -EAGAIN || rc == -EBUSY, "claim: %d", rc);
 	stress_did(shared, rc ? STRESS_CLAIMS_REFUSED : STRESS_CLAIMS);
@@ -193,10 +210,17 @@ static void disturb(void *arg)
 		{ "/proc/sys/vm/drop_caches", "3" },
 		{ "/sys/devices/system/cpu/cpu1/online", "0" },
 		{ "/sys/devices/system/cpu/cpu1/online", "1" },
+		{ "/sys/kernel/mm/squeezy/keep_memmap", "0" },
+		{ "/sys/kernel/mm/squeezy/keep_memmap", "1" },
+		{ "/sys/kernel/mm/squeezy/prepare_memmap", "0" },
+		{ "/sys/kernel/mm/squeezy/prepare_memmap", "1" },
+		{ "/sys/fs/cgroup/s0/memory.reclaim", "8M" },
 	};
 	uint64_t rnd = seed + 77;
-	char buf[65536];
+	char buf[65536], keep[16], prepare[16];
 
+	CHECK(read_file("/sys/kernel/mm/squeezy/keep_memmap", keep, sizeof(keep)) == 0);
+	CHECK(read_file("/sys/kernel/mm/squeezy/prepare_memmap", prepare, sizeof(prepare)) == 0);
 	while (!shared->stop) {
 		unsigned int i = stress_random(&rnd, sizeof(deeds) / sizeof(deeds[0]) + 2);
 
@@ -210,6 +234,8 @@ static void disturb(void *arg)
 		sleep_ms(stress_random(&rnd, 60));
 	}
 	file_write("/sys/devices/system/cpu/cpu1/online", "1");
+	file_write("/sys/kernel/mm/squeezy/prepare_memmap", prepare);
+	file_write("/sys/kernel/mm/squeezy/keep_memmap", keep);
 }
 
 /* The first of what every stress has to do that was not done yet, or STRESS_NR_DEEDS. Refusals come by chance. */
@@ -225,7 +251,7 @@ static unsigned int first_not_done(void)
 /* For so long, and on a slow machine until all has been done, but no longer than five times as long. */
 static void change_minds(unsigned int seconds)
 {
-	uint64_t rnd = seed;
+	uint64_t rnd = seed, removed = counter("maps_removed");
 	struct timespec start, now;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
@@ -237,13 +263,16 @@ static void change_minds(unsigned int seconds)
 			break;
 		host_request(stress_random(&rnd, partition_count + 1));
 		sleep_ms(stress_random(&rnd, 150));
-		if (round % CHECK_EVERY == 0)
-			check_pages();
+		if (round % CHECK_EVERY)
+			continue;
+		check_pages();
+		if (counter("maps_removed") > removed)
+			stress_did(shared, STRESS_MAPS);
 	}
 }
 
 struct children {
-	pid_t pids[SLOTS + 1];
+	pid_t pids[STRESS_SLOTS + 1];
 	unsigned int alive;
 };
 
@@ -254,7 +283,7 @@ static bool all_ended(void *arg)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (unsigned int i = 0; i <= SLOTS; i++)
+		for (unsigned int i = 0; i <= STRESS_SLOTS; i++)
 			if (c->pids[i] == pid) {
 				c->alive--;
 				CHECK_MSG(status == 0, "process %u of the stress ended with %#x", i, status);
@@ -284,7 +313,7 @@ static void start_seed(void)
 
 static void test_everything_at_once(void)
 {
-	struct children c = { .alive = SLOTS + 1 };
+	struct children c = { .alive = STRESS_SLOTS + 1 };
 	uint64_t claims, drains;
 	struct ledger before;
 
@@ -294,9 +323,9 @@ static void test_everything_at_once(void)
 	claims = counter("claims");
 	drains = counter("drains");
 	file_write("/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled", "madvise");
-	for (unsigned int i = 0; i < SLOTS; i++)
+	for (unsigned int i = 0; i < STRESS_SLOTS; i++)
 		c.pids[i] = start_in(NULL, run_slot, &i);
-	c.pids[SLOTS] = start_in(NULL, disturb, NULL);
+	c.pids[STRESS_SLOTS] = start_in(NULL, disturb, NULL);
 	change_minds(env_number("stress_seconds", DEFAULT_SECONDS));
 	shared->stop = true;
 	/* Nobody waits for a claim in vain any more. */
@@ -305,7 +334,7 @@ static void test_everything_at_once(void)
 	print_deeds();
 	CHECK_MSG(first_not_done() == STRESS_NR_DEEDS, "no %s", stress_deed_names[first_not_done()]);
 	CHECK(!shared->failed);
-	CHECK(counter("claims") >= claims + SLOTS && counter("drains") > drains);
+	CHECK(counter("claims") >= claims + STRESS_SLOTS && counter("drains") > drains);
 	ledger_close(&before);
 	check_pages();
 	munmap(shared, sizeof(*shared));

@@ -4,6 +4,8 @@
 
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -18,6 +20,7 @@
 
 const char *const stress_deed_names[STRESS_NR_DEEDS] = {
 	"claims", "claims refused", "moves", "disturbances", "small", "huge", "forks", "splices", "rings", "advice", "floods",
+	"remote", "nested", "placed", "maps",
 };
 
 unsigned int stress_random(uint64_t *state, unsigned int limit)
@@ -36,11 +39,50 @@ void stress_did(struct stress_shared *shared, enum stress_deed deed)
 }
 
 /* Counted as soon as it is done: the instance may end at any time, and on a slow machine it mostly does before the rest is over. */
-static struct stress_shared *of_all;
+static struct stress_worker *me;
 
 static void did(enum stress_deed deed)
 {
-	stress_did(of_all, deed);
+	stress_did(me->shared, deed);
+}
+
+static uint64_t load(const uint64_t *value)
+{
+	return __atomic_load_n(value, __ATOMIC_SEQ_CST);
+}
+
+/* Where new memory of this process has to come from. */
+struct home {
+	int nid;	/* -1: from anywhere */
+	uint64_t moves;
+};
+
+/* Is being moved, or its cgroup has no claim: anywhere. To be asked before the memory is mapped. */
+static struct home my_home(void)
+{
+	struct home home = { -1, load(&me->shared->moves_begun[me->slot]) };
+	char cgroup[64], file[128], id[16];
+
+	if (load(&me->shared->moves_over[me->slot]) != home.moves || read_file("/proc/self/cgroup", cgroup, sizeof(cgroup)))
+		return home;
+	snprintf(file, sizeof(file), "/sys/fs/cgroup%s/memory.squeezy", cgroup + strlen("0::"));
+	if (!read_file(file, id, sizeof(id)) && id[0] >= '0' && id[0] <= '9')
+		home.nid = partition_nid((unsigned int)atoi(id));
+	return home;
+}
+
+/* Nothing is spilled: what was written since then is at home, unless the process has a new one. */
+static void all_at_home(const char *mem, size_t bytes, struct home home)
+{
+	size_t elsewhere;
+
+	if (home.nid < 0)
+		return;
+	elsewhere = pages_elsewhere(mem, bytes, home.nid);
+	if (load(&me->shared->moves_begun[me->slot]) != home.moves)
+		return;
+	CHECK_MSG(!elsewhere, "%zu of %zu pages are not in node %d", elsewhere, bytes / PAGE, home.nid);
+	did(STRESS_PLACED);
 }
 
 /* NULL when the address space or the limit does not allow more: then this deed is skipped. */
@@ -65,18 +107,21 @@ static void fill_and_compare(char *mem, size_t bytes, unsigned char value)
 static void do_small(uint64_t *rnd)
 {
 	size_t bytes = (1 + stress_random(rnd, 8)) * MIB;
+	struct home home = my_home();
 	char *mem = map_somewhere(bytes);
 
 	if (!mem)
 		return;
 	did(STRESS_SMALL);
 	fill_and_compare(mem, bytes, (unsigned char)stress_random(rnd, 255) + 1);
+	all_at_home(mem, bytes, home);
 	munmap(mem, bytes);
 }
 
 /* 2 MiB pages where madvise enables them, else 64 KiB; then holes in them. */
 static void do_huge(uint64_t *rnd)
 {
+	struct home home = my_home();
 	char *mem = map_somewhere(4 * HUGE);
 
 	if (!mem)
@@ -84,13 +129,26 @@ static void do_huge(uint64_t *rnd)
 	if (!madvise(mem, 4 * HUGE, MADV_HUGEPAGE))
 		did(STRESS_HUGE);
 	fill_and_compare(mem, 4 * HUGE, (unsigned char)stress_random(rnd, 255) + 1);
+	all_at_home(mem, 4 * HUGE, home);
 	for (int i = 0; i < 8; i++)
 		madvise(mem + stress_random(rnd, 2000) * PAGE, (1 + stress_random(rnd, 40)) * PAGE, MADV_DONTNEED);
 	munmap(mem, stress_random(rnd, 2) ? 4 * HUGE : HUGE + 16 * PAGE);
 }
 
+/* Into bytes of a child that it does not look at itself; it may be over already. */
+static void write_into(pid_t pid, char *mem, uint64_t *rnd)
+{
+	char text[] = "from outside";
+	char *at = mem + stress_random(rnd, 512) * PAGE + 64;
+	struct iovec local = { text, sizeof(text) }, remote = { at, sizeof(text) };
+
+	if (process_vm_writev(pid, &local, 1, &remote, 1, 0) > 0)
+		did(STRESS_REMOTE);
+}
+
 static void do_fork(uint64_t *rnd)
 {
+	struct home home = my_home();
 	char *mem = map_somewhere(2 * MIB);
 	int status = 0;
 	pid_t pid;
@@ -101,11 +159,16 @@ static void do_fork(uint64_t *rnd)
 	pid = fork();
 	if (!pid) {
 		fill_and_compare(mem, 2 * MIB, 2);
+		all_at_home(mem, 2 * MIB, home);
 		_exit(0);
 	}
-	if (pid > 0)
+	if (pid > 0) {
 		did(STRESS_FORKS);
+		for (int i = 0; i < 16; i++)
+			write_into(pid, mem, rnd);
+	}
 	fill_and_compare(mem, 2 * MIB, 3);
+	all_at_home(mem, 2 * MIB, home);
 	/* Sometimes an orphan stays for the kill. */
 	if (pid > 0 && stress_random(rnd, 8))
 		waitpid(pid, &status, 0);
@@ -183,23 +246,24 @@ static void do_flood(void)
 	munmap(mem, bytes);
 }
 
-void stress_work(struct stress_shared *shared, uint64_t *rnd, int pipe_fd)
+void stress_work(struct stress_worker *worker)
 {
 	static const enum stress_deed deeds[] = {
 		STRESS_SMALL, STRESS_SMALL, STRESS_HUGE, STRESS_HUGE, STRESS_FORKS, STRESS_SPLICES, STRESS_RINGS, STRESS_ADVICE,
 	};
+	uint64_t *rnd = &worker->rnd;
 
-	of_all = shared;
+	me = worker;
 	for (;;) {
 		enum stress_deed deed = deeds[stress_random(rnd, sizeof(deeds) / sizeof(deeds[0]))];
 
 		/* Rare, as they end the instance; but there are some in any run. */
-		if (shared->deeds[STRESS_FLOODS] < FLOODS_MIN || !stress_random(rnd, 300))
+		if (worker->shared->deeds[STRESS_FLOODS] < FLOODS_MIN || !stress_random(rnd, 300))
 			deed = STRESS_FLOODS;
 		switch (deed) {
 		case STRESS_HUGE: do_huge(rnd); break;
 		case STRESS_FORKS: do_fork(rnd); break;
-		case STRESS_SPLICES: do_splice(rnd, pipe_fd); break;
+		case STRESS_SPLICES: do_splice(rnd, worker->pipe_fd); break;
 		case STRESS_RINGS: do_ring(rnd); break;
 		case STRESS_ADVICE: do_advice(rnd); break;
 		case STRESS_FLOODS: do_flood(); break;

@@ -18,8 +18,14 @@ enum stress_deed {
 	STRESS_RINGS,
 	STRESS_ADVICE,
 	STRESS_FLOODS,
+	STRESS_REMOTE,		/* wrote into another process */
+	STRESS_NESTED,		/* worked in a child cgroup of the claimant */
+	STRESS_PLACED,		/* found all of its pages in the partition, and was not moved meanwhile */
+	STRESS_MAPS,		/* memory maps were removed meanwhile */
 	STRESS_NR_DEEDS
 };
+
+#define STRESS_SLOTS 3
 
 extern const char *const stress_deed_names[STRESS_NR_DEEDS];
 
@@ -28,12 +34,22 @@ struct stress_shared {
 	volatile bool stop;
 	bool failed;
 	uint64_t deeds[STRESS_NR_DEEDS];
+	/* How often somebody of a slot was about to be moved to another cgroup, and had been (or not). */
+	uint64_t moves_begun[STRESS_SLOTS], moves_over[STRESS_SLOTS];
+};
+
+/* What a process of an instance works with. */
+struct stress_worker {
+	struct stress_shared *shared;
+	unsigned int slot;
+	uint64_t rnd;
+	int pipe_fd;	/* pages go there now and then */
 };
 
 /* Below limit, which is at least 1. */
 unsigned int stress_random(uint64_t *state, unsigned int limit);
 void stress_did(struct stress_shared *shared, enum stress_deed deed);
-/* Never returns: works until killed. Pages go to pipe_fd now and then. */
-void stress_work(struct stress_shared *shared, uint64_t *rnd, int pipe_fd);
+/* Never returns: works until killed. */
+void stress_work(struct stress_worker *worker);
 
 #endif
