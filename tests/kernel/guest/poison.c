@@ -112,6 +112,20 @@ static void test_pinned_huge(void)
 	check_next_owner();
 }
 
+/* Nobody wants the memory back: it goes through the device all the same, before the next owner. */
+static void test_pinned_huge_replaced(void)
+{
+	uint64_t corrupted = meminfo("HardwareCorrupted:"), drains = counter("drains");
+	unsigned int id = set_stage();
+
+	CHECK(run_in("a", poison_pinned_huge, NULL) == 0);
+	cg_end("a");
+	wait_counter("drains", drains + 1);
+	wait_state(id, "populated");
+	CHECK(meminfo("HardwareCorrupted:") == corrupted);
+	check_next_owner();
+}
+
 static int offline_page(const char *file, uint64_t pfn)
 {
 	char text[32];
@@ -168,6 +182,7 @@ const struct test poison_tests[] = {
 	{ "a partition with failed pages goes through the device before its next owner", test_replaced },
 	{ "a failed page of a huge page", test_huge },
 	{ "a failed page of a huge page that is pinned", test_pinned_huge },
+	{ "a failed page of a huge page that is pinned goes through the device before the next owner", test_pinned_huge_replaced },
 	{ "a failed free page", test_free_page },
 	{ "soft offline", test_soft_offline },
 	{ NULL, NULL }

@@ -127,6 +127,7 @@ struct squeezy_partition {
 	/* Protected by zone->lock. */
 	unsigned long *poisoned;	/* pfns lost to memory failure */
 	unsigned int nr_poisoned;
+	unsigned long failures_healed;	/* memory failures of the node until the last heal */
 
 	/* straggler.c's; look_at and look_every_ms are touched by the mover only. */
 	struct work_struct look_work;
@@ -324,6 +325,7 @@ int squeezy_holders_mappers(struct squeezy_partition *p, char *buf);
 void squeezy_poison_find(struct squeezy_partition *p, unsigned long pages);
 bool squeezy_poison_take(struct squeezy_partition *p, unsigned long missing);
 bool squeezy_poison_in(struct squeezy_partition *p, unsigned long pfn, unsigned long pages);
+bool squeezy_poison_any(struct squeezy_partition *p);
 bool squeezy_poison_heal(struct squeezy_partition *p);
 void squeezy_poison_heal_page(struct squeezy_partition *p, unsigned long pfn);
 
@@ -375,6 +377,7 @@ extern u32 squeezy_answer_timeout_ms;
 unsigned int squeezy_device_wanted(void);
 bool squeezy_device_usable(u64 end);
 bool squeezy_device_alive(void);
+bool squeezy_device_bound(void);
 bool squeezy_device_unclean(void);
 int squeezy_device_clean(void);
 int squeezy_device_send(bool plug, u64 addr, unsigned int nr_blocks);

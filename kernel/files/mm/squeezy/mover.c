@@ -129,7 +129,7 @@ static bool is_half_way(struct squeezy_partition *p)
 /* Also without @all: plugged for a map that could not be made, or a page of it has failed. */
 static bool may_unplug(struct squeezy_partition *p, bool all)
 {
-	return is_half_way(p) && (all || p->map_failed || p->nr_poisoned);
+	return is_half_way(p) && (all || p->map_failed || squeezy_poison_any(p));
 }
 
 /* With the memory that the device offers at the moment, as far as it lets us plug. */
@@ -249,13 +249,14 @@ static void settle_one(struct squeezy_partition *p, bool answered)
 	}
 }
 
-/* The request is over. */
-static void settle_run(bool answered)
+static void settle_run(int rc)
 {
 	struct squeezy_partition *p;
 
 	for (p = run_first; p < run_first + run_length; p++)
-		settle_one(p, answered);
+		settle_one(p, rc != -EIO);
+	if (run_length && run_plugs)
+		plug_refused = rc;
 	run_length = 0;
 	squeezy_map_balance();
 }
@@ -311,7 +312,8 @@ static bool recycle_one(void)
 	if (!p)
 		return false;
 	p->missing = squeezy_zone_empty(p);
-	if (p->missing && p->missing == READ_ONCE(p->nr_poisoned) && squeezy_device_alive()) {
+	if ((!p->missing || p->missing == READ_ONCE(p->nr_poisoned)) && squeezy_poison_any(p) &&
+	    squeezy_device_alive()) {
 		/* The device replaces what has failed. */
 		squeezy_stamp(p, SQUEEZY_TIME_DRAIN_START);
 		drain(p);
@@ -454,10 +456,8 @@ static bool device_ready(void)
 		device_not_before = jiffies + msecs_to_jiffies(REFUSED_RETRY_MS);
 		unplug_refused = run_length && !run_plugs;
 	}
-	if (run_length) {
-		plug_refused = rc && run_plugs;
-		settle_run(rc != -EIO);
-	}
+	if (run_length)
+		settle_run(rc);
 	if (look_at_device() || changed)
 		device_not_before = looked_at;
 	changed = false;
@@ -567,7 +567,7 @@ int squeezy_mover_take_back(void)
 	int rc = 0;
 
 	squeezy_request_forget();
-	settle_run(false);
+	settle_run(-EIO);
 	if (squeezy_map_stop() || squeezy_any_claim())
 		return -EBUSY;
 	for_each_squeezy_partition(p) {

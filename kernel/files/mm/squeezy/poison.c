@@ -153,53 +153,67 @@ void squeezy_poison_heal_page(struct squeezy_partition *p, unsigned long pfn)
 	set_page_count(page, 0);
 }
 
-/*
- * Linux forgets a failed page of a huge page that could not be split: it goes
- * back to the free lists with the others, and is on no list of ours.
- */
 static void heal_all(struct squeezy_partition *p)
 {
 	unsigned long i;
 
-	for (i = 0; i < squeezy_layout.pages; i++)
+	for (i = 0; i < squeezy_layout.pages; i++) {
 		squeezy_poison_heal_page(p, p->start_pfn + i);
+		if (IS_ALIGNED(i, MAX_ORDER_NR_PAGES))
+			cond_resched();
+	}
 }
 
-/* Anywhere in the machine. */
-static bool any_has_failed(void)
+static unsigned long failures(struct squeezy_partition *p)
 {
 #ifdef CONFIG_MEMORY_FAILURE
-	return atomic_long_read(&num_poisoned_pages);
+	return READ_ONCE(NODE_DATA(p->nid)->mf_stats.total);
 #else
-	return false;
+	return 0;
 #endif
 }
 
 /**
- * squeezy_poison_heal - the device has taken the memory of a partition
- * @p: the partition; parked, or absent, when there is nothing to heal
+ * squeezy_poison_any - may a page have failed since the device replaced all of them?
+ * @p: the partition
  *
- * The mover has it reserved, or there is no mover.
+ * Our list does not tell: Linux forgets a failed page of a huge page that could
+ * not be split, which goes back to the free lists with the others.
+ */
+bool squeezy_poison_any(struct squeezy_partition *p)
+{
+	return READ_ONCE(p->nr_poisoned) || failures(p) != p->failures_healed;
+}
+
+/**
+ * squeezy_poison_heal - the device has taken the memory of a partition
+ * @p: the partition; the mover has it reserved, its map is being removed, or
+ *     there is no mover
  *
  * What it plugs the next time is sound. Whoever still has the map pinned may be
  * looking at such a page: it is left then, and healed with the next unplug or
  * the removal of the map. There are no new pins of what is parked.
  *
- * Return: whether it was done.
+ * Return: whether it was done, or there was nothing to do.
  */
 bool squeezy_poison_heal(struct squeezy_partition *p)
 {
+	enum squeezy_state state = squeezy_get_state(p);
+	unsigned long healed = failures(p);
 	struct poison_list none = { };
 	unsigned int pins;
 
-	if (squeezy_get_state(p) != SQUEEZY_PARKED || !(p->nr_poisoned || any_has_failed()))
+	if (!squeezy_poison_any(p))
 		return true;
 	spin_lock(&squeezy_lock);
 	pins = p->map_pins;
 	spin_unlock(&squeezy_lock);
 	if (pins)
 		return false;
-	heal_all(p);
+	/* Without a map there are no pages to heal. */
+	if (state == SQUEEZY_PARKED || state == SQUEEZY_UNMAPPING)
+		heal_all(p);
+	p->failures_healed = healed;
 	swap_list(p, &none);
 	kvfree(none.pfns);
 	return true;

@@ -20,14 +20,18 @@ int squeezy_no_sleep(struct virtio_device *vdev)
 	return -EPERM;
 }
 
-static bool has_memory(void)
+static bool may_sleep(void)
 {
 	struct squeezy_partition *p;
+	bool bound;
 
+	spin_lock(&squeezy_lock);
+	bound = squeezy_device_bound();
+	spin_unlock(&squeezy_lock);
 	for_each_squeezy_partition(p)
 		if (READ_ONCE(p->plugged_blocks))
-			return true;
-	return false;
+			return false;
+	return !bound;
 }
 
 /* Before anything is frozen: whoever unplugs a device waits for the mover. */
@@ -37,7 +41,7 @@ static int before_sleep(struct notifier_block *nb, unsigned long action, void *d
 	case PM_SUSPEND_PREPARE:
 	case PM_HIBERNATION_PREPARE:
 	case PM_RESTORE_PREPARE:
-		return notifier_from_errno(squeezy_device_alive() || has_memory() ? -EPERM : 0);
+		return notifier_from_errno(may_sleep() ? 0 : -EPERM);
 	default:
 		return NOTIFY_DONE;
 	}

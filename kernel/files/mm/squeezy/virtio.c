@@ -81,6 +81,12 @@ bool squeezy_device_alive(void)
 	return d && !READ_ONCE(d->dead);
 }
 
+/* Alive or not. Under squeezy_lock. */
+bool squeezy_device_bound(void)
+{
+	return device && !device->removed;
+}
+
 static int give_up(struct squeezy_device *d, const char *why)
 {
 	WRITE_ONCE(d->dead, true);
@@ -220,12 +226,9 @@ static int send_request(struct squeezy_device *d, u16 type, u64 addr, u16 nr_blo
 	d->response.type = cpu_to_virtio16(d->vdev, NO_RESPONSE);
 	sg_init_one(&out, &d->request, sizeof(d->request));
 	sg_init_one(&in, &d->response, sizeof(d->response));
-	/*
-	 * Two descriptors do not need memory, which may be what the host is
-	 * asked for; a bounce buffer does.
-	 */
+	/* Needs no memory, which may be what the host is asked for; but for a bounce buffer. */
 	rc = virtqueue_add_sgs(d->vq, sgs, 1, 1, d, GFP_NOWAIT | __GFP_NOWARN);
-	if (rc == -ENOSPC || virtqueue_is_broken(d->vq))
+	if (rc == -ENOSPC || (rc && virtqueue_is_broken(d->vq)))
 		return give_up(d, "the device takes no request");
 	d->no_room = rc;
 	if (rc)
