@@ -120,6 +120,7 @@ struct squeezy_partition {
 	unsigned int map_pins;		/* who reads the memory map: map.c leaves it */
 	bool fresh_map;			/* made because it was to be populated */
 	bool map_failed;		/* at the last try */
+	unsigned long failures_healed;	/* memory failures of the node until the last heal */
 	bool late;			/* a look found pages in use; set by the mover */
 	enum squeezy_holder busy_reason;
 	unsigned long holders[SQUEEZY_NR_HOLDERS];	/* pages, when last counted */
@@ -127,7 +128,6 @@ struct squeezy_partition {
 	/* Protected by zone->lock. */
 	unsigned long *poisoned;	/* pfns lost to memory failure */
 	unsigned int nr_poisoned;
-	unsigned long failures_healed;	/* memory failures of the node until the last heal */
 
 	/* straggler.c's; look_at and look_every_ms are touched by the mover only. */
 	struct work_struct look_work;

@@ -174,15 +174,17 @@ static unsigned long failures(struct squeezy_partition *p)
 }
 
 /**
- * squeezy_poison_any - may a page have failed since the device replaced all of them?
+ * squeezy_poison_any - shall the device replace a partition, as a page may have failed?
  * @p: the partition
  *
- * Our list does not tell: Linux forgets a failed page of a huge page that could
- * not be split, which goes back to the free lists with the others.
+ * Our list does not tell all: Linux forgets a failed page of a huge page that
+ * could not be split, which goes back to the free lists with the others. Such a
+ * partition is of use all the same while there is no device.
  */
 bool squeezy_poison_any(struct squeezy_partition *p)
 {
-	return READ_ONCE(p->nr_poisoned) || failures(p) != p->failures_healed;
+	return READ_ONCE(p->nr_poisoned) ||
+	       (squeezy_device_alive() && failures(p) != p->failures_healed);
 }
 
 /**
@@ -198,7 +200,6 @@ bool squeezy_poison_any(struct squeezy_partition *p)
  */
 bool squeezy_poison_heal(struct squeezy_partition *p)
 {
-	enum squeezy_state state = squeezy_get_state(p);
 	unsigned long healed = failures(p);
 	struct poison_list none = { };
 	unsigned int pins;
@@ -210,8 +211,8 @@ bool squeezy_poison_heal(struct squeezy_partition *p)
 	spin_unlock(&squeezy_lock);
 	if (pins)
 		return false;
-	/* Without a map there are no pages to heal. */
-	if (state == SQUEEZY_PARKED || state == SQUEEZY_UNMAPPING)
+	/* Otherwise there is no map, or one that map.c heals, or not all of one. */
+	if (squeezy_get_state(p) == SQUEEZY_PARKED)
 		heal_all(p);
 	p->failures_healed = healed;
 	swap_list(p, &none);
