@@ -99,7 +99,8 @@ HOTPLUG = [program("mem-on-off-test", "mem-on-off-test.sh", folder="memory-hotpl
 
 # stressor: how many operations, more options. Not here: madvise (poisons memory until the next boot), mmapfork (the stock kernel itself reports
 # leaked VM_FAULT_OOMs), pipeherd and mcontend (do not come to their end), resources (takes all there is of everything), mlockmany
-# (stress-ng itself calls it pathological), what needs swap, /dev/mem or a watchdog, and what only computes (sorts, searches, trees, matrices, strings). stress-ng 0.15.06 has no cgroup stressor.
+# (stress-ng itself calls it pathological), what needs swap, /dev/mem or a watchdog, and what only computes (sorts, searches, trees, matrices,
+# strings). stress-ng 0.15.06 has no cgroup stressor.
 STRESSORS = {
     "bad-altstack": "20", "bigheap": "20", "brk": "200", "dev-shm": "1", "env": "1", "malloc": "2000", "mlock": "50",
     "mmap": "4 --mmap-bytes 16M", "mmapaddr": "200", "mmapfixed": "4", "mmaphuge": "4", "mmapmany": "200", "mprotect": "50",
