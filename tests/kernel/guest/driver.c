@@ -302,7 +302,7 @@ const struct test driver_tests[] = {
 	{ NULL, NULL },
 };
 
-/* Suspend is refused by the driver, and everything goes on. There is no hibernation: it needs SWAP, which SQUEEZY excludes. */
+/* Suspend is refused, and everything goes on. There is no hibernation: it needs SWAP, which SQUEEZY excludes. */
 static void test_suspend(void)
 {
 	char states[32];

@@ -67,18 +67,6 @@ static void test_droppable(void)
 	munmap(full, PAGE);
 }
 
-/* Memory that is neither free nor mapped: nobody is killed for it at once. */
-static void put_into_pipes(void)
-{
-	struct iovec part = { map_anon(MIB), MIB };
-	int fds[2];
-
-	touch(part.iov_base, MIB, 1);
-	CHECK(pipe(fds) == 0 && fcntl(fds[1], F_SETPIPE_SZ, MIB) == MIB);
-	CHECK(vmsplice(fds[1], &part, 1, SPLICE_F_NONBLOCK) == MIB);
-	munmap(part.iov_base, MIB);
-}
-
 /*
  * Ends when it has been moved away: in the fault that waits for room, or before one that meets the full partition, which is too early.
  * The counter says which: it counts such faults. One of those may also find a page on another CPU's list, and then goes on.
@@ -88,10 +76,14 @@ static void fill_and_leave(void *nid)
 	const size_t most = partition_bytes - (PIPES + 8) * MIB;
 	char *mem = map_anon(partition_bytes), *at = mem + most;
 	uint64_t met;
+	int ends[2];
 
 	CHECK(madvise(mem, partition_bytes, MADV_NOHUGEPAGE) == 0);
-	for (int i = 0; i < PIPES; i++)
-		put_into_pipes();
+	/* Memory that is neither free nor mapped: nobody is killed for it at once. */
+	for (int i = 0; i < PIPES; i++) {
+		make_wide_pipe(ends);
+		fill_pipe(ends[1]);
+	}
 	touch(mem, most, 1);
 	for (;; at += PAGE) {
 		CHECK(at < mem + partition_bytes);

@@ -37,6 +37,19 @@ void pause_for_ever(void)
 		pause();
 }
 
+void make_wide_pipe(int pipe_ends[2])
+{
+	CHECK(pipe2(pipe_ends, O_CLOEXEC) == 0 && fcntl(pipe_ends[1], F_SETPIPE_SZ, MIB) == MIB);
+}
+
+void fill_pipe(int pipe_end)
+{
+	struct iovec iov = { map_pattern(MIB), MIB };
+
+	CHECK(vmsplice(pipe_end, &iov, 1, SPLICE_F_NONBLOCK) == MIB);
+	munmap(iov.iov_base, MIB);
+}
+
 void splice_and_die(void *pipe_ends)
 {
 	struct iovec iov = { map_pattern(PIPE_PAGES * PAGE), PIPE_PAGES * PAGE };

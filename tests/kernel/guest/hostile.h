@@ -17,6 +17,10 @@ char *map_pattern(size_t bytes);
 bool has_pattern(const char *mem, size_t bytes);
 void pause_for_ever(void);
 
+/* A pipe that takes a MiB, and as many pages of the caller's for it, which nothing else holds then. */
+void make_wide_pipe(int pipe_ends[2]);
+void fill_pipe(int pipe_end);
+
 /* Bodies of processes that end, or leave their cgroup, and leave pages of the partition behind. */
 #define PIPE_PAGES 4ul
 /* Puts PIPE_PAGES into a pipe (its two ends) and ends. */

@@ -217,13 +217,6 @@ static void test_racing_fork(void)
 /* More pages than are in batches at most, with two CPUs: 496. */
 #define PIPES 3
 
-static void splice_all(int pipe_fd)
-{
-	struct iovec iov = { map_pattern(MIB), MIB };
-
-	CHECK(vmsplice(pipe_fd, &iov, 1, 0) == MIB);
-}
-
 /* Leaves a few pages in a batch of CPU 1 and ends on CPU 0. */
 static void touch_on_cpu1(void *arg)
 {
@@ -254,7 +247,7 @@ static void free_lazily_on_cpu1(void *arg)
 	char *mem = map_anon(256 * PAGE);
 
 	for (int i = 0; i < PIPES; i++)
-		splice_all(pipes[i][1]);
+		fill_pipe(pipes[i][1]);
 	use_cpu(1);
 	CHECK(madvise(mem, 256 * PAGE, MADV_NOHUGEPAGE) == 0);
 	touch(mem, 256 * PAGE, 1);
@@ -292,7 +285,7 @@ static void test_idle_cpu_later(void)
 	int pipes[PIPES][2];
 
 	for (int i = 0; i < PIPES; i++)
-		CHECK(pipe2(pipes[i], O_CLOEXEC) == 0 && fcntl(pipes[i][1], F_SETPIPE_SZ, MIB) == MIB);
+		make_wide_pipe(pipes[i]);
 	set_mover_cpus(0, 0);
 	CHECK(run_in("a", free_lazily_on_cpu1, pipes) == 0);
 	end_instance();

@@ -63,7 +63,8 @@ static void test_replaced(void)
 	check_next_owner();
 }
 
-static void poison_huge(void *arg)
+/* A huge page of a process that goes on when a page of it fails. */
+static char *make_huge(void)
 {
 	char *mem = map_anon(4 * MIB);
 
@@ -72,6 +73,13 @@ static void poison_huge(void *arg)
 	touch(mem, 2 * MIB, 1);
 	signal(SIGBUS, go_on);
 	CHECK(flags_of_pfn(pfn_of(mem)) & 1ull << KPF_THP);
+	return mem;
+}
+
+static void poison_huge(void *arg)
+{
+	char *mem = make_huge();
+
 	CHECK(madvise(mem + 5 * PAGE, PAGE, MADV_HWPOISON) == 0);
 }
 
@@ -88,15 +96,10 @@ static void test_huge(void)
 /* Pinned, it cannot be split: Linux frees it whole when the pin goes, failed page and all. */
 static void poison_pinned_huge(void *arg)
 {
-	char *mem = map_anon(4 * MIB);
+	char *mem = make_huge();
 
-	mem += -(unsigned long)mem & (2 * MIB - 1);
-	CHECK(madvise(mem, 2 * MIB, MADV_HUGEPAGE) == 0);
-	touch(mem, 2 * MIB, 1);
-	signal(SIGBUS, go_on);
-	CHECK(flags_of_pfn(pfn_of(mem)) & 1ull << KPF_THP);
 	CHECK(uring_register(uring_make(), mem, 2 * MIB) == 0);
-	CHECK(madvise(mem + 5 * PAGE, PAGE, MADV_HWPOISON) != 0);
+	CHECK(madvise(mem + 5 * PAGE, PAGE, MADV_HWPOISON) != 0 && errno == EHWPOISON);
 }
 
 static void test_pinned_huge(void)

@@ -158,7 +158,7 @@ bool squeezy_request_clean(void)
 	return request.pending;
 }
 
-/* Carried out. Also said of unplugging when nobody knows: what may be gone must not be used. */
+/* Carried out. */
 static void account(void)
 {
 	unsigned int per = squeezy_partition_blocks(), nr = request.nr;
@@ -176,13 +176,20 @@ static void account(void)
 	}
 }
 
+/* Nobody will ever say. What may have been unplugged must not be used. */
+static void account_unanswered(void)
+{
+	if (!request.plug)
+		account();
+}
+
 /**
  * squeezy_request_forget - there is another device; nobody answers any more
  */
 void squeezy_request_forget(void)
 {
-	if (request.pending && !request.cleaning && !request.plug)
-		account();
+	if (request.pending && !request.cleaning)
+		account_unanswered();
 	request.pending = false;
 	squeezy_request_reset();
 }
@@ -205,11 +212,14 @@ int squeezy_request_result(void)
 	request.pending = false;
 	if (request.cleaning)
 		return rc;
-	if (!rc || (rc == -EIO && !request.plug))
-		account();
-	if (!rc && READ_ONCE(squeezy_request_us))
+	if (rc == -EIO)
+		account_unanswered();
+	if (rc)
+		return rc;
+	account();
+	if (READ_ONCE(squeezy_request_us))
 		adapt_bound();
-	return rc;
+	return 0;
 }
 
 #ifdef CONFIG_SQUEEZY_KUNIT_TEST

@@ -51,7 +51,7 @@ struct squeezy_device {
 	bool dead;			/* no more requests */
 	bool removed;
 	bool unclean;			/* has memory plugged that is of no use to us */
-	bool no_room;			/* ... not even sent */
+	bool no_room;			/* the last request could not be mapped: not sent */
 	bool pending;			/* sent, not answered */
 	bool late;			/* looked at after the deadline once */
 	unsigned long deadline;		/* jiffies: the answer has to be there */
@@ -231,8 +231,10 @@ static int send_request(struct squeezy_device *d, u16 type, u64 addr, u16 nr_blo
 	if (rc == -ENOSPC || (rc && virtqueue_is_broken(d->vq)))
 		return give_up(d, "the device takes no request");
 	d->no_room = rc;
-	if (rc)
+	if (rc) {
+		squeezy_count(SQUEEZY_REQUESTS_REFUSED);
 		return 0;
+	}
 	d->pending = true;
 	d->late = false;
 	d->deadline = jiffies + msecs_to_jiffies(squeezy_answer_timeout_ms);
@@ -241,10 +243,7 @@ static int send_request(struct squeezy_device *d, u16 type, u64 addr, u16 nr_blo
 	return 0;
 }
 
-/*
- * When the whole VM has been stopped while its clock went on, the deadline is
- * over before the device had a chance: it gets another one.
- */
+/* When the whole VM has been stopped the device had no chance: it gets another one. */
 static bool is_too_late(struct squeezy_device *d)
 {
 	bool again = d->late;
