@@ -278,6 +278,75 @@ static void test_meddling(void)
 	forget_maps();
 }
 
+/* There is no such file while the partition has no map. */
+static void compact_partitions(void)
+{
+	char path[64];
+
+	for (unsigned int i = 0; i < partition_count; i++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/compact", partition_nid(i));
+		write_file(path, "1", 0);
+	}
+}
+
+static void describe_all(void)
+{
+	static char buf[1 << 16];
+	static const char *const files[] = {
+		"/proc/kpageflags", "/proc/kpagecount", "/proc/kpagecgroup", "/sys/kernel/mm/page_idle/bitmap",
+	};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		int fd = open(files[i], O_RDONLY | O_CLOEXEC);
+
+		while (fd >= 0 && read(fd, buf, sizeof(buf)) > 0)
+			;
+		close(fd);
+	}
+	write_file("/sys/kernel/debug/split_huge_pages", "1", 0);
+}
+
+static void walk(void *arg)
+{
+	unsigned int number = *(unsigned int *)arg;
+
+	for (;;)
+		switch (number) {
+		case 0: compact_partitions(); break;
+		case 1: CHECK(write_file("/proc/sys/vm/compact_memory", "1", 0) == 0); break;
+		default: describe_all(); break;
+		}
+}
+
+#define WALKERS 4
+#define WALKED_ROUNDS 6
+
+/* Ordinary compaction sleeps in the middle of a block now and then, and there are more walkers than CPUs; the map goes meanwhile. */
+static void test_walkers(void)
+{
+	uint64_t removed = counter("maps_removed");
+	pid_t pids[WALKERS];
+
+	forget_maps();
+	for (unsigned int i = 0; i < WALKERS; i++)
+		pids[i] = start_in(NULL, walk, &i);
+	set_knob("keep_memmap", 0);
+	for (int round = 0; round < WALKED_ROUNDS; round++) {
+		populate(partition_count);
+		populate(0);
+		for (unsigned int i = 0; i < partition_count; i++)
+			wait_state(i, "absent");
+	}
+	CHECK(counter("maps_removed") >= removed + WALKED_ROUNDS * partition_count);
+	for (unsigned int i = 0; i < WALKERS; i++) {
+		CHECK(waitpid(pids[i], NULL, WNOHANG) == 0);
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], NULL, 0);
+	}
+	run_claimed(use_memory);
+	forget_maps();
+}
+
 static const char *const knobs[] = { "keep_memmap", "prepare_memmap", "request_us" };
 #define NR_KNOBS (sizeof(knobs) / sizeof(knobs[0]))
 
@@ -368,6 +437,7 @@ const struct test maps_tests[] = {
 	{ "maps: the request moves while they come and go", test_request_moves },
 	{ "maps: memory blocks can be neither offlined nor onlined by others", test_blocks_are_ours },
 	{ "maps: nor while they are made and removed", test_meddling },
+	{ "maps: who walks through all memory does not walk into one that goes", test_walkers },
 	{ "maps: wrong values, and who may not write or read", test_knob_values },
 	{ NULL, NULL },
 };

@@ -32,7 +32,7 @@
 #define DROP_MS 5000
 /* Between two blocks: removing one drains every CPU's LRU batches. */
 #define REMOVE_PAUSE_MS 10
-/* Whoever looks at free pages (compaction, reporting) keeps one no longer. */
+/* Whoever looks at free pages (reporting) keeps one no longer. */
 #define TAKE_TRIES 1000
 /* Of boot memory, for the maps of partitions that are not in use. */
 #define DEFAULT_KEEP_SHARE 8
@@ -499,12 +499,25 @@ static int memory_event(struct notifier_block *nb, unsigned long action, void *d
 	struct memory_notify *arg = data;
 	struct page *page = pfn_to_page(arg->start_pfn);
 
-	if (action != MEM_GOING_ONLINE && action != MEM_GOING_OFFLINE)
-		return NOTIFY_OK;
-	if (!squeezy_is_private_node(page_to_nid(page)) ||
-	    (is_worker() && is_zone_movable_page(page)))
-		return NOTIFY_OK;
-	return notifier_from_errno(-EPERM);
+	switch (action) {
+	case MEM_GOING_ONLINE:
+	case MEM_GOING_OFFLINE:
+		if (squeezy_is_private_node(page_to_nid(page)) &&
+		    !(is_worker() && is_zone_movable_page(page)))
+			return notifier_from_errno(-EPERM);
+		break;
+	case MEM_OFFLINE:
+		/*
+		 * The sections are offline and not counted any more, the span of
+		 * the zone and its pages are still there. Whoever has seen
+		 * otherwise a moment ago, and walks on without sleeping, comes to
+		 * his end first.
+		 */
+		if (squeezy_is_private_node(page_to_nid(page)))
+			synchronize_rcu();
+		break;
+	}
+	return NOTIFY_OK;
 }
 
 static struct notifier_block memory_nb = { .notifier_call = memory_event };
