@@ -104,7 +104,7 @@ static struct mem_cgroup *release_locked(struct squeezy_partition *p)
 	p->backoff_ms = 0;
 	p->not_before = jiffies;
 	squeezy_set_state(p, SQUEEZY_RELEASED);
-	p->unclaimed_gp = get_state_synchronize_rcu();
+	p->unused_gp = get_state_synchronize_rcu();
 	squeezy_count(SQUEEZY_RELEASES);
 	trace_squeezy_release(p->id, squeezy_cgroup_id(memcg));
 	return memcg;

@@ -116,7 +116,7 @@ struct squeezy_partition {
 	u64 owner_id;			/* of the claimant's cgroup, or the last one's */
 	u64 times_ns[SQUEEZY_NR_TIMES];
 	bool reserved;			/* in a request: map.c keeps off */
-	unsigned long unclaimed_gp;	/* RCU: who has read of the last claim is done after it */
+	unsigned long unused_gp;	/* RCU: who knows of its last claim or map is gone then */
 	unsigned int map_pins;		/* who reads the memory map: map.c leaves it */
 	bool fresh_map;			/* made because it was to be populated */
 	bool map_failed;		/* at the last try */

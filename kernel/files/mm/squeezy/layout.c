@@ -147,7 +147,7 @@ static int __init squeezy_layout_init(void)
 		p->id = p - squeezy_layout.partitions;
 		p->nid = squeezy_first_nid + p->id;
 		p->zone = &NODE_DATA(p->nid)->node_zones[ZONE_MOVABLE];
-		p->unclaimed_gp = get_completed_synchronize_rcu();
+		p->unused_gp = get_completed_synchronize_rcu();
 	}
 	return 0;
 }

@@ -137,9 +137,10 @@ static int make_map(struct squeezy_partition *p, bool *ret_left)
 	*ret_left = false;
 	/*
 	 * Onlining puts all pages on the free lists: nobody may take one who
-	 * has read of the last claim.
+	 * has read of the last claim. And it makes the zone's lock anew:
+	 * nobody may hold it who has found the node online.
 	 */
-	cond_synchronize_rcu(p->unclaimed_gp);
+	cond_synchronize_rcu(p->unused_gp);
 	if (room_for_map())
 		rc = add_memory_driver_managed(p->nid, PFN_PHYS(p->start_pfn), squeezy_layout.bytes,
 					       "System RAM (squeezy)", MHP_MERGE_RESOURCE);
@@ -244,8 +245,10 @@ static void unmap_some(struct squeezy_partition *p)
 	spin_lock(&squeezy_lock);
 	if (rc < 0 || p->map_failed)
 		p->not_before = jiffies + msecs_to_jiffies(RETRY_MS);
-	if (rc > 0)
+	if (rc > 0) {
 		squeezy_set_state(p, SQUEEZY_ABSENT);
+		p->unused_gp = get_state_synchronize_rcu();
+	}
 	spin_unlock(&squeezy_lock);
 	squeezy_mover_kick();
 }
