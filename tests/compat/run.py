@@ -183,6 +183,9 @@ def main():
     parser.add_argument("--must-pass", action="store_true", help="only that rule, and what its list asks of the product kernel")
     parser.add_argument("--show", action="store_true", help="print a table, judge nothing")
     options = parser.parse_args()
+    for path in {vm.ROOT_IMAGE, *(options.stock if mode == "stock" else options.kernel for mode in options.mode or MODES)}:
+        if not os.path.exists(path):
+            parser.error(f"{path} is missing: tools/build makes the image and the product kernel, tests/long/compat the other two kernels")
     subprocess.run([os.path.join(HERE, "build-image")], check=True)
     os.makedirs(os.path.join(TOP, "build", "log"), exist_ok=True)
     judge = Judge(options)

@@ -12,6 +12,7 @@ import threading
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.realpath(os.path.join(HERE, "..", ".."))
+ROOT_IMAGE = os.path.join(TOP, "build", "image", "root.erofs")
 MIB = 1 << 20
 PARTITION = 512 * MIB
 MEMORY_MIB = 1536
@@ -64,7 +65,7 @@ def machine(workdir, cmdline):
 
     return kernel_tests.Variant(
         cmdline, memory_mib=MEMORY_MIB, qemu=[
-            *disk("root", os.path.join(TOP, "build", "image", "root.erofs"), "readonly=on,file.locking=off"),
+            *disk("root", ROOT_IMAGE, "readonly=on,file.locking=off"),
             *disk("image", os.path.join(TOP, "build", "compat", "image.erofs"), "readonly=on,file.locking=off"),
             *disk("scratch", os.path.join(workdir, "scratch"), "cache=unsafe"),
             "-device", "virtio-serial-pci", "-chardev", f"file,id=results,path={workdir}/results", "-device", "virtserialport,chardev=results",
