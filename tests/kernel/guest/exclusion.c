@@ -220,19 +220,11 @@ static void test_masks(void)
 	set_knob("keep_memmap", (unsigned int)kept);
 }
 
-static void compact_node(int nid)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/compact", nid);
-	CHECK(write_file(path, "1", 0) == 0);
-}
-
 static void compact_all(void)
 {
 	CHECK(write_file("/proc/sys/vm/compact_memory", "1", 0) == 0);
 	for (unsigned int i = 0; i < 2; i++)
-		compact_node(partition_nid(i));
+		CHECK(compact_node(partition_nid(i)) == 0);
 }
 
 #define NR_HOLES (32 * MIB / PAGE)

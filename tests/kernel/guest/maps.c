@@ -2,6 +2,7 @@
 /* Memory maps: kept, made ahead, removed, made again, refused; and nobody else's business. */
 #include "ledger.h"
 #include "maps.h"
+#include "pages.h"
 #include "suite.h"
 
 #include <dirent.h>
@@ -253,6 +254,20 @@ static void prove_locking(bool on)
 	CHECK_MSG(rc == 0 || rc == -ENOENT, "error %d", rc);
 }
 
+#define ROUNDS 6
+
+/* All maps, so many times. */
+static void come_and_go(void)
+{
+	set_knob("keep_memmap", 0);
+	for (int round = 0; round < ROUNDS; round++) {
+		populate(partition_count);
+		populate(0);
+		for (unsigned int i = 0; i < partition_count; i++)
+			wait_state(i, "absent");
+	}
+}
+
 /* Somebody onlines and offlines whatever there is while maps come and go. */
 static void test_meddling(void)
 {
@@ -261,13 +276,7 @@ static void test_meddling(void)
 	forget_maps();
 	prove_locking(false);
 	pid = start_in(NULL, meddle, NULL);
-	set_knob("keep_memmap", 0);
-	for (int round = 0; round < 6; round++) {
-		populate(partition_count);
-		populate(0);
-		for (unsigned int i = 0; i < partition_count; i++)
-			wait_state(i, "absent");
-	}
+	come_and_go();
 	populate(1);
 	CHECK(waitpid(pid, NULL, WNOHANG) == 0);
 	kill(pid, SIGKILL);
@@ -278,32 +287,17 @@ static void test_meddling(void)
 	forget_maps();
 }
 
-/* There is no such file while the partition has no map. */
 static void compact_partitions(void)
 {
-	char path[64];
-
-	for (unsigned int i = 0; i < partition_count; i++) {
-		snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/compact", partition_nid(i));
-		write_file(path, "1", 0);
-	}
+	for (unsigned int i = 0; i < partition_count; i++)
+		compact_node(partition_nid(i));
 }
 
-static void describe_all(void)
+/* And looks at each page for one to split. */
+static void describe_and_split(void)
 {
-	static char buf[1 << 16];
-	static const char *const files[] = {
-		"/proc/kpageflags", "/proc/kpagecount", "/proc/kpagecgroup", "/sys/kernel/mm/page_idle/bitmap",
-	};
-
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		int fd = open(files[i], O_RDONLY | O_CLOEXEC);
-
-		while (fd >= 0 && read(fd, buf, sizeof(buf)) > 0)
-			;
-		close(fd);
-	}
-	write_file("/sys/kernel/debug/split_huge_pages", "1", 0);
+	describe_all_pages();
+	CHECK(write_file("/sys/kernel/debug/split_huge_pages", "1", 0) == 0);
 }
 
 static void walk(void *arg)
@@ -314,30 +308,24 @@ static void walk(void *arg)
 		switch (number) {
 		case 0: compact_partitions(); break;
 		case 1: CHECK(write_file("/proc/sys/vm/compact_memory", "1", 0) == 0); break;
-		default: describe_all(); break;
+		default: describe_and_split(); break;
 		}
 }
 
 #define WALKERS 4
-#define WALKED_ROUNDS 6
 
 /* Ordinary compaction sleeps in the middle of a block now and then, and there are more walkers than CPUs; the map goes meanwhile. */
 static void test_walkers(void)
 {
-	uint64_t removed = counter("maps_removed");
 	pid_t pids[WALKERS];
+	uint64_t removed;
 
 	forget_maps();
+	removed = counter("maps_removed");
 	for (unsigned int i = 0; i < WALKERS; i++)
 		pids[i] = start_in(NULL, walk, &i);
-	set_knob("keep_memmap", 0);
-	for (int round = 0; round < WALKED_ROUNDS; round++) {
-		populate(partition_count);
-		populate(0);
-		for (unsigned int i = 0; i < partition_count; i++)
-			wait_state(i, "absent");
-	}
-	CHECK(counter("maps_removed") >= removed + WALKED_ROUNDS * partition_count);
+	come_and_go();
+	CHECK(counter("maps_removed") == removed + ROUNDS * partition_count);
 	for (unsigned int i = 0; i < WALKERS; i++) {
 		CHECK(waitpid(pids[i], NULL, WNOHANG) == 0);
 		kill(pids[i], SIGKILL);

@@ -300,3 +300,36 @@ bool iomem_region(const char *name, unsigned int i, uint64_t *ret_first, uint64_
 	}
 	return found;
 }
+
+static void read_to_end(int fd)
+{
+	static char buf[1 << 16];
+
+	while (read(fd, buf, sizeof(buf)) > 0)
+		;
+	close(fd);
+}
+
+void describe_all_pages(void)
+{
+	static const char *const files[] = { "/proc/kpageflags", "/proc/kpagecount", "/proc/kpagecgroup" };
+	int fd;
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		fd = open(files[i], O_RDONLY | O_CLOEXEC);
+		CHECK_MSG(fd >= 0, "%s", files[i]);
+		read_to_end(fd);
+	}
+	/* Not every kernel has it. */
+	fd = open("/sys/kernel/mm/page_idle/bitmap", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		read_to_end(fd);
+}
+
+int compact_node(int nid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/compact", nid);
+	return write_file(path, "1", 0);
+}

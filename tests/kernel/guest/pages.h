@@ -43,6 +43,11 @@ size_t normal_above_low(void);
 /* Page cache until no more than this is left above the low watermarks; a file on tmpfs that has no name, and goes when it is closed. */
 int fill_with_files(size_t leave);
 
+/* Reads what the kernel says of every page frame, to the end. */
+void describe_all_pages(void);
+/* Has a node compacted by hand. Returns 0 or a negative error: a partition without a map has no file for it. */
+int compact_node(int nid);
+
 /* How many pages of a partition a process maps. */
 size_t mapped_pages(unsigned int id, pid_t pid);
 

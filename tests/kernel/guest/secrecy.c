@@ -214,20 +214,10 @@ static void test_bytes_until_unplug(void)
 /* Whoever reads every page frame's description reads no byte of memory that is not plugged. */
 static void test_unplugged_is_not_read(void)
 {
-	static char buf[1 << 16];
-	static const char *const files[] = { "/proc/kpageflags", "/proc/kpagecount", "/proc/kpagecgroup" };
-
 	populate(2);
 	populate(0);
 	CHECK(has_state(0, "parked") && has_state(1, "parked"));
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		int fd = open(files[i], O_RDONLY | O_CLOEXEC);
-
-		CHECK(fd >= 0);
-		while (read(fd, buf, sizeof(buf)) > 0)
-			;
-		close(fd);
-	}
+	describe_all_pages();
 	CHECK(write_file("/proc/sys/vm/compact_memory", "1", 0) == 0);
 	CHECK(write_file("/proc/sys/vm/drop_caches", "3", 0) == 0);
 	CHECK(write_file("/sys/kernel/debug/split_huge_pages", "1", 0) == 0);
