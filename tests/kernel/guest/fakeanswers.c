@@ -275,8 +275,8 @@ static void test_unplug_after_timeout(void)
 	fake_set("answer_timeout_ms", 100);
 	fake_write("answers", "late:1000");
 	fake_request(0);
+	wait_state(0, "parked");
 	fake_wait_given_up();
-	CHECK(has_state(0, "parked"));
 	fake_request(partition_bytes);
 	fake_wait_has(0);
 	CHECK(has_state(0, "parked"));
@@ -295,6 +295,7 @@ static void test_fatal_at_unplug(void)
 		fake_write("answers", fatal[i]);
 		fake_set("answer_timeout_ms", 300);
 		fake_request(0);
+		wait_state(0, "parked");
 		fake_wait_given_up();
 		CHECK_MSG(has_state(0, "parked"), "%s", fatal[i]);
 		fake_request(partition_bytes);

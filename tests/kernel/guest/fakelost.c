@@ -158,11 +158,12 @@ static void test_shrink_in_flight(void)
 	fake_request(partition_bytes);
 	wait_state(1, "parked");
 	CHECK(has_state(0, "populated") && partition_value(2, "plugged_bytes") == 0);
+	CHECK(claim_new("a") == 0);
 	fake_pull_out();
-	fake_wait_given_up();
+	CHECK(fake_is_given_up());
+	cg_end("a");
 	fake_end_lost();
 }
-
 
 /* Whoever waits, asleep or by poll, hears of it. */
 static void waiters_hear(void (*fatal)(void))

@@ -19,6 +19,7 @@
 #include <linux/sched.h>
 #include <linux/virtio_config.h>
 
+#include "../internal.h"
 #include "fake.h"
 
 #define CANARY 0x5b3ce21d9f6a8407ULL
@@ -81,18 +82,37 @@ static void fill(unsigned long page, unsigned long nr)
  * Pages of online sections can be found and used, unless they are marked
  * offline one by one (while a memory map is removed).
  */
-static void check_invisible(unsigned long page, unsigned long nr)
+static void check_page_invisible(unsigned long page)
 {
 	unsigned long pfn = PHYS_PFN(memory.addr) + page;
+	struct page *found = pfn_to_online_page(pfn);
 
-	for (; nr; nr--, page++, pfn++) {
-		struct page *found = pfn_to_online_page(pfn);
+	if (found && !PageOffline(found))
+		violation(page, "is online");
+	else if (pfn_valid(pfn) && page_ref_count(pfn_to_page(pfn)))
+		violation(page, "is in use");
+}
 
-		if (found && !PageOffline(found))
-			violation(page, "is online");
-		else if (pfn_valid(pfn) && page_ref_count(pfn_to_page(pfn)))
-			violation(page, "is in use");
-	}
+/* Its page structs have references until it is complete; their pages are untouched. */
+static bool map_is_being_made(unsigned long page)
+{
+	unsigned long pfn = PHYS_PFN(memory.addr) + page;
+	struct squeezy_partition *p;
+
+	for_each_squeezy_partition(p)
+		if (pfn - p->start_pfn < PHYS_PFN(squeezy_layout.bytes))
+			return squeezy_get_state(p) == SQUEEZY_MAPPING;
+	return false;
+}
+
+/* No map is begun meanwhile, so that one which is not being made is complete or none. */
+static void check_invisible(unsigned long page, unsigned long nr)
+{
+	get_online_mems();
+	for (; nr; nr--, page++)
+		if (!map_is_being_made(page))
+			check_page_invisible(page);
+	put_online_mems();
 }
 
 static void check_unplugged(unsigned long page, unsigned long nr)
