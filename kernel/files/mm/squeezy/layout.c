@@ -152,14 +152,10 @@ static int __init squeezy_layout_init(void)
 	return 0;
 }
 
-/* Before the drivers' initcalls: the device needs the table. */
-static int __init squeezy_init(void)
+static int __init start_parts(void)
 {
-	int rc;
+	int rc = squeezy_layout_init();
 
-	if (!squeezy_nr_nodes || !squeezy_layout_usable())
-		return 0;
-	rc = squeezy_layout_init();
 	if (!rc)
 		rc = squeezy_map_init();
 	if (!rc)
@@ -168,9 +164,20 @@ static int __init squeezy_init(void)
 		rc = squeezy_sysfs_init();
 	if (!rc)
 		rc = squeezy_claim_init();
-	if (rc) {
-		squeezy_layout.count = 0;
+	if (rc)
 		pr_err("not started (error %d); feature off\n", rc);
+	return rc;
+}
+
+/* Before the drivers' initcalls: the device needs the table. */
+static int __init squeezy_init(void)
+{
+	if (!squeezy_nr_nodes)
+		return 0;
+	if (!squeezy_layout_usable() || start_parts()) {
+		/* Memory that somebody adds under one of the node ids is everybody's. */
+		squeezy_nr_nodes = 0;
+		squeezy_layout.count = 0;
 		return 0;
 	}
 	static_branch_enable(&squeezy_enabled);

@@ -233,9 +233,8 @@ static void settle_one(struct squeezy_partition *p, bool answered)
 		back_off(p);
 	spin_lock(&squeezy_lock);
 	p->reserved = false;
-	/* Not by what was plugged before: with some boot options a map needs memory. */
-	if (!is_full(p))
-		WRITE_ONCE(p->map_wanted, false);
+	/* The worker may have passed it by. If its map is wanted, it is told so anew. */
+	WRITE_ONCE(p->map_wanted, false);
 	if (returned)
 		p->map_failed = false;
 	spin_unlock(&squeezy_lock);

@@ -203,12 +203,15 @@ bool squeezy_poison_heal(struct squeezy_partition *p)
 	unsigned long healed = failures(p);
 	struct poison_list none = { };
 	unsigned int pins;
+	bool any;
 
-	if (!squeezy_poison_any(p))
-		return true;
+	/* The lock holds the device while map.c looks at it. */
 	spin_lock(&squeezy_lock);
+	any = squeezy_poison_any(p);
 	pins = p->map_pins;
 	spin_unlock(&squeezy_lock);
+	if (!any)
+		return true;
 	if (pins)
 		return false;
 	/* Otherwise there is no map, or one that map.c heals, or not all of one. */

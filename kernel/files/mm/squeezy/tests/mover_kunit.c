@@ -115,11 +115,36 @@ static void retries_what_becomes_due(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, next_retry(), 1);
 }
 
+/*
+ * Plugged before its map was made, and nearly unplugged: while the request was
+ * in flight map.c passed it by, and is not told again of a wish that it knows.
+ */
+static void asks_for_map_anew(struct kunit *test)
+{
+	struct squeezy_partition *p = squeezy_layout.partitions;
+	const u64 bytes = squeezy_layout.bytes, block_size = squeezy_layout.block_size;
+
+	squeezy_layout.bytes = SZ_128M;
+	squeezy_layout.block_size = SZ_2M;
+	p->state = SQUEEZY_ABSENT;
+	p->plugged_blocks = squeezy_partition_blocks();
+	p->map_wanted = true;
+	p->reserved = true;
+	run_plugs = false;
+	settle_one(p, true);
+	squeezy_layout.bytes = bytes;
+	squeezy_layout.block_size = block_size;
+	KUNIT_EXPECT_EQ(test, p->state, SQUEEZY_ABSENT);
+	KUNIT_EXPECT_FALSE(test, p->reserved);
+	KUNIT_EXPECT_FALSE(test, p->map_wanted);
+}
+
 static struct kunit_case mover_tests[] = {
 	KUNIT_CASE(drains_in_order),
 	KUNIT_CASE(nothing_to_drain),
 	KUNIT_CASE(backs_off),
 	KUNIT_CASE(retries_what_becomes_due),
+	KUNIT_CASE(asks_for_map_anew),
 	{ }
 };
 
