@@ -41,6 +41,8 @@ static void test_drain(void)
 	pid_t pid;
 
 	populate(2);
+	wait_state(0, "populated");
+	wait_state(1, "populated");
 	claim_new("a");
 	claim_new("b");
 	pid = start_in("b", fill_and_stay, NULL);
@@ -48,6 +50,7 @@ static void test_drain(void)
 	migrated = vmstat("pgmigrate_success");
 	drains = counter("drains");
 	host_request(1);
+	host_ask("size");
 	sleep_ms(100);
 	CHECK(has_state(0, "claimed") && has_state(1, "claimed"));
 	cg_end("b");
@@ -132,6 +135,11 @@ static void splicer(void *arg)
 	CHECK(vmsplice(pipe_end[1], &iov, 1, 0) == (ssize_t)(4 * PAGE));
 }
 
+static bool pipe_is_all(void *id)
+{
+	return partition_value(*(unsigned int *)id, "missing_bytes") == 4 * PAGE;
+}
+
 /* A pipe outside holds pages of a dead instance: the drain waits, then completes by itself. */
 static void test_straggler_in_pipe(void)
 {
@@ -145,10 +153,9 @@ static void test_straggler_in_pipe(void)
 	CHECK(run_in("a", splicer, fds) == 0);
 	cg_end("a");
 	host_request(0);
-	sleep_ms(500);
+	CHECK(wait_until(pipe_is_all, &id, 20000));
 	CHECK(has_state(id, "released"));
 	CHECK(counter("drain_busy") > busy);
-	CHECK(partition_value(id, "missing_bytes") == 4 * PAGE);
 	close(fds[0]);
 	close(fds[1]);
 	wait_state(id, "parked");

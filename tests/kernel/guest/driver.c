@@ -352,6 +352,8 @@ static void test_no_device(void)
 	CHECK(cg_write("a", "memory.squeezy", "0") == -EBUSY);
 	CHECK(write_file(KNOBS "prepare_memmap", "1", 0) == 0);
 	cg_end("a");
+	/* Time for the worker to do what it must not. */
+	sleep_ms(500);
 	for (unsigned int i = 0; i < partition_count; i++)
 		CHECK(has_state(i, "absent"));
 	CHECK(counter("requests_plug") == 0);

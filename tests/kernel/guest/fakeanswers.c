@@ -139,7 +139,7 @@ static void test_refused_in_between(void)
 static void test_late(void)
 {
 	fake_start();
-	fake_write("answers", "late:300");
+	fake_write("answers", "late:3000");
 	fake_request(partition_bytes);
 	CHECK(fake_value("plugged_bytes") == 0 && !has_state(0, "populated"));
 	fake_wait_plugged(1);
@@ -231,7 +231,7 @@ static void test_after_timeout(void)
 {
 	fake_start_coarse();
 	fake_set("answer_timeout_ms", 100);
-	fake_write("answers", "late:1000");
+	fake_write("answers", "late:6000");
 	fake_request(partition_bytes);
 	fake_wait_given_up();
 	fake_wait_has(partition_bytes);
@@ -244,8 +244,8 @@ static void test_after_timeout(void)
 static void test_second_chance(void)
 {
 	fake_start_coarse();
-	fake_set("answer_timeout_ms", 2000);
-	fake_write("answers", "late:2500");
+	fake_set("answer_timeout_ms", 6000);
+	fake_write("answers", "late:6500");
 	fake_populate(1);
 	fake_claim_and_use("a");
 	fake_populate(0);
@@ -273,7 +273,7 @@ static void test_unplug_after_timeout(void)
 	fake_start_coarse();
 	fake_populate(1);
 	fake_set("answer_timeout_ms", 100);
-	fake_write("answers", "late:1000");
+	fake_write("answers", "late:6000");
 	fake_request(0);
 	wait_state(0, "parked");
 	fake_wait_given_up();
@@ -367,8 +367,10 @@ static void test_poison_half_unplugged(void)
 	unsigned int id;
 
 	fake_start();
-	/* After the first request they are short. */
+	/* After the first request of each kind they are short. */
 	CHECK(write_file("/sys/kernel/mm/squeezy/request_us", "1", 0) == 0);
+	fake_populate(2);
+	fake_populate(0);
 	fake_populate(2);
 	id = claim_new("a");
 	CHECK(run_in("a", poison_some, NULL) == 0);

@@ -140,6 +140,11 @@ static void lose_device(void)
 	}
 }
 
+static bool none_is_late(void *arg)
+{
+	return count_state("released") == 0;
+}
+
 /* A new device, with a configuration that cannot be every now and then; then another one. */
 static void replace_device(void)
 {
@@ -147,6 +152,8 @@ static void replace_device(void)
 		end_slot(&slots[i]);
 	if (fake_value("registered"))
 		fake_pull_out();
+	/* It would be refused for a partition that has not got its pages back. */
+	CHECK(wait_until(none_is_late, NULL, 20000));
 	fake_make_honest();
 	if (!below(3)) {
 		static const char *const files[] = { "block_size", "addr", "region_size" };

@@ -148,6 +148,8 @@ unsigned int set_stage(void)
 void end_instance(void)
 {
 	host_request(0);
+	/* The host answers in order: the size has changed, and what ends now is not made ready for the next one. */
+	host_ask("size");
 	cg_end("a");
 }
 
@@ -180,18 +182,22 @@ static bool accounts_are_clear(void *arg)
 	return true;
 }
 
+static bool is_returned(void *arg)
+{
+	unsigned int id = *(unsigned int *)arg;
+
+	return has_state(id, "parked") && partition_value(id, "plugged_bytes") == 0 && partition_value(id, "managed_bytes") == 0;
+}
+
 void check_recovery(unsigned int id)
 {
 	static const char *const holders[] = { "hwpoison", "per_cpu", "isolated", "mapped", "references", "pinned" };
 
-	wait_state(id, "parked");
 	populate(0);
+	CHECK(wait_until(is_returned, &id, 20000));
 	CHECK(has_reason(id, "none"));
 	for (size_t i = 0; i < sizeof(holders) / sizeof(holders[0]); i++)
 		CHECK_MSG(held(id, holders[i]) == 0, "%s", holders[i]);
-	CHECK(partition_value(id, "plugged_bytes") == 0);
-	CHECK(partition_value(id, "managed_bytes") == 0);
-	CHECK(partition_value(id, "free_bytes") == 0);
 	/* The node's counters are summed up by each CPU once a second. */
 	CHECK_MSG(wait_until(accounts_are_clear, &id, 20000), "MemFree of the parked node: %lu kB",
 		  node_kb(partition_nid(id), "MemFree"));

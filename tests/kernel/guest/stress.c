@@ -24,6 +24,7 @@
 
 #define WORKERS 3
 #define MIN_ROUNDS 60
+#define MOST_TIMES 20
 #define CHECK_EVERY 6
 #define DEFAULT_SECONDS 20
 #define END_MS 120000
@@ -248,7 +249,7 @@ static unsigned int first_not_done(void)
 	return deed;
 }
 
-/* For so long, and on a slow machine until all has been done, but no longer than five times as long. */
+/* For so long, and on a slow machine until all has been done, but no longer than MOST_TIMES as long. */
 static void change_minds(unsigned int seconds)
 {
 	uint64_t rnd = seed, removed = counter("maps_removed");
@@ -259,7 +260,7 @@ static void change_minds(unsigned int seconds)
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		now.tv_sec -= start.tv_sec;
 		if (round >= MIN_ROUNDS && now.tv_sec >= seconds &&
-		    (now.tv_sec >= 5 * seconds || first_not_done() == STRESS_NR_DEEDS))
+		    (now.tv_sec >= MOST_TIMES * seconds || first_not_done() == STRESS_NR_DEEDS))
 			break;
 		host_request(stress_random(&rnd, partition_count + 1));
 		sleep_ms(stress_random(&rnd, 150));
