@@ -4,6 +4,7 @@
  * line says which random walk and how long; a failure names its seed and step.
  */
 #include "fake.h"
+#include "maps.h"
 #include "suite.h"
 
 #include <errno.h>
