@@ -26,7 +26,7 @@
 #define CGROUPS "/sys/fs/cgroup"
 #define SYSFS "/sys/kernel/mm/squeezy"
 #define PAGE 4096ul
-#define STATE_TIMEOUT_MS 60000
+#define STATE_TIMEOUT_MS 20000
 /* A machine that does other things as well may take so many times as long as is asked for: no test is about time. */
 #define SLOWER 4
 #define CHILD_FAILED 99
